@@ -1,0 +1,65 @@
+"""The operator's folder for one cluster: CA, known hosts, run logs. Mode 0700, files 0600, refused when looser."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from meshctl.errors import SecretsError
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """Where meshctl keeps what is the operator's alone. Nothing in it is the truth about a host."""
+
+    path: Path
+
+    @classmethod
+    def default(cls, cluster: str) -> "StateFolder":
+        """`$XDG_STATE_HOME/meshctl/CLUSTER`, as the XDG base directory specification has it."""
+        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+        return cls(Path(base) / "meshctl" / cluster)
+
+    @property
+    def known_hosts(self) -> Path:
+        """SSH host keys of this cluster's hosts, in OpenSSH's format."""
+        return self.path / "known_hosts"
+
+    @property
+    def runs(self) -> Path:
+        """One JSON-lines log per run."""
+        return self.path / "runs"
+
+    def ensure(self) -> None:
+        """Make the folder. Raises SecretsError when it is there but others may enter it."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._refuse_loose(self.path)
+
+    def read_secret(self, name: str) -> bytes | None:
+        """A secret file's content, None when there is none. Raises SecretsError when others may read it."""
+        file = self.path / name
+        if not file.exists():
+            return None
+        self._refuse_loose(file)
+        return file.read_bytes()
+
+    def write_secret(self, name: str, content: bytes) -> None:
+        """Write a secret file with mode 0600, atomically: a kill leaves the old content or the new."""
+        self.ensure()
+        target = self.path / name
+        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(target)
+
+    @staticmethod
+    def _refuse_loose(path: Path) -> None:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise SecretsError(
+                f"{path} has mode {mode:04o}; only its owner may have access",
+                advice=f"Find out who could have read it, then: chmod go= {path}",
+            )

@@ -1,0 +1,19 @@
+"""What the operator wrote, checked and resolved."""
+
+from meshctl.topology.errors import Finding, TopologyError
+from meshctl.topology.loader import load, loads
+from meshctl.topology.model import Cable, Disk, End, Node, Port, Topology, Uplink
+
+__all__ = [
+    "Cable",
+    "Disk",
+    "End",
+    "Finding",
+    "Node",
+    "Port",
+    "Topology",
+    "TopologyError",
+    "Uplink",
+    "load",
+    "loads",
+]

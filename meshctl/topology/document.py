@@ -1,0 +1,200 @@
+"""The topology file as it is written: pydantic models, one per section, every default in one place.
+
+Roles read the sections at the end (`ospf`, `bfd`, `ceph`, …) as they stand; nodes, cables and addresses are resolved
+first (see `model.py`). docs/topology.md is generated from these descriptions.
+"""
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+# RFC 1123 labels: the names become hostnames, Ceph ids and Incus server names.
+NodeName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
+# IFNAMSIZ is 16 with the terminating zero (linux/if.h); no '/', ':' or white space (dev_valid_name in net/core/dev.c).
+NicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")]
+# Pool, network and profile names of Ceph and Incus, kept to what both accept.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
+DiskPath = Annotated[str, StringConstraints(pattern=r"^/dev/[A-Za-z0-9._:+/@-]+$")]
+Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$", to_lower=True)]
+PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+# RFC 791 asks for 576 of every host; 9216 is the largest jumbo frame common switches and cards carry.
+Mtu = Annotated[int, Field(ge=1280, le=9216)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class Section(BaseModel):
+    """A part of the topology file: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ssh(Section):
+    """How hosts are reached."""
+
+    user: str = Field(
+        "root",
+        pattern=r"^[a-z_][a-z0-9_-]{0,31}$",
+        description="Login; others than root need sudo without password.",
+    )
+    port: Port = Field(22, description="TCP port of sshd.")
+    identity: str | None = Field(None, description="Private key file; default: the agent's and ~/.ssh's keys.")
+    connect_timeout: Seconds = Field(15, description="Seconds for the TCP connection and the login together.")
+
+
+class Disk(Section):
+    """A disk that becomes one OSD."""
+
+    path: DiskPath = Field(description="Device, preferably under /dev/disk/by-id.")
+    mode: Literal["auto", "lvm", "raw"] = Field(
+        "auto",
+        description="How ceph-volume uses it; auto: LVM where the host has the device mapper, raw elsewhere.",
+    )
+    device_class: Literal["auto", "hdd", "ssd", "nvme"] = Field(
+        "auto", description="CRUSH device class; auto: Ceph decides."
+    )
+
+
+class NodeSection(Section):
+    """One host."""
+
+    address: IPv4Address = Field(description="Management address, where sshd answers.")
+    disks: list[DiskPath | Disk] = Field(default_factory=list, description="Disks for OSDs; must be empty.")
+    id: int | None = Field(
+        None,
+        ge=1,
+        le=16383,
+        description="Number that addresses derive from; default: the number its name ends in.",
+    )
+    loopback: IPv4Address | None = Field(None, description="Stable address; default: loopback prefix + id.")
+    management_nic: NicName = Field("eth0", description="NIC of the management address; meshctl never changes it.")
+    uplink_nic: NicName | None = Field(None, description="NIC of the OVN uplink; default: uplink.nic.")
+    macs: dict[NicName, Mac] = Field(default_factory=dict, description="MAC addresses that pin NICs by hardware.")
+    host_key: str | None = Field(None, description="The host's public SSH key (`ssh-ed25519 AAAA…`), pinned.")
+
+
+class CableSection(Section):
+    """A cable with settings of its own; the short form is only the string."""
+
+    cable: str = Field(description="`node1:eth1 <-> node2:eth2`")
+    prefix: IPv4Network | None = Field(
+        None, description="The /30 (or /31) of this cable; default: from the links prefix."
+    )
+    mtu: Mtu | None = Field(None, description="MTU of both ends; default: mesh.mtu.")
+    cost: int | None = Field(None, ge=1, le=65535, description="OSPF cost of both ends; default: FRR's.")
+
+
+class MeshSection(Section):
+    """The addresses of the mesh."""
+
+    loopbacks: IPv4Network = Field(description="Each node gets one /32 of this prefix.")
+    links: IPv4Network = Field(description="Each cable gets one /30 of this prefix.")
+    mtu: Mtu = Field(1500, description="MTU of every cable.")
+
+
+class UplinkSection(Section):
+    """The physical network behind the OVN routers."""
+
+    nic: NicName = Field(description="NIC of every host on that network; it carries no address of the host.")
+    gateway: IPv4Interface = Field(description="The network's router, with prefix length.")
+    range: str = Field(pattern=r"^[0-9.]+-[0-9.]+$", description="`first-last`: addresses OVN may use.")
+    dns: list[IPv4Address] = Field(default_factory=list, description="Name servers handed to instances.")
+
+
+class Ospf(Section):
+    """FRR's OSPF."""
+
+    area: IPv4Address = Field(IPv4Address("0.0.0.0"), description="Area of every link.")  # noqa: S104  (an area id)
+    hello: int = Field(1, ge=1, le=65535, description="Hello interval, seconds.")
+    dead: int = Field(4, ge=1, le=65535, description="Dead interval, seconds.")
+    retransmit: int = Field(1, ge=1, le=65535, description="Retransmit interval, seconds.")
+    redistribute: list[IPv4Network] = Field(
+        default_factory=list, description="Kernel routes inside these prefixes are advertised (/32s of VMs)."
+    )
+
+
+class Bfd(Section):
+    """Bidirectional forwarding detection on every link; a dead link is noticed after multiplier x interval."""
+
+    interval: int = Field(300, ge=10, le=60000, description="Transmit and receive interval, milliseconds.")
+    multiplier: int = Field(3, ge=2, le=255, description="Packets missed before a link is down.")
+
+
+class Ovn(Section):
+    """OVN's central databases and tunnels."""
+
+    northbound_port: Port = Field(6641, description="Northbound database.")
+    southbound_port: Port = Field(6642, description="Southbound database.")
+    northbound_raft_port: Port = Field(6643, description="Northbound cluster traffic.")
+    southbound_raft_port: Port = Field(6644, description="Southbound cluster traffic.")
+    encapsulation: Literal["geneve"] = Field("geneve", description="Tunnel protocol.")
+
+
+class Ceph(Section):
+    """Ceph's daemons and pool."""
+
+    pool: Name = Field("incus", description="RBD pool for Incus.")
+    replicas: int | None = Field(
+        None, ge=1, le=10, description="Copies; default: 3, or the number of nodes with disks if fewer."
+    )
+    osd_memory_target: int | None = Field(
+        None,
+        ge=939524096,
+        description="Bytes per OSD; default: a fifth of the memory shared by the host's OSDs.",
+    )
+
+
+class Incus(Section):
+    """The Incus cluster."""
+
+    port: Port = Field(8443, description="API and cluster traffic.")
+    remote_pool: Name = Field("remote", description="Storage pool on Ceph.")
+    local_pool: Name = Field("local", description="Storage pool on each host's own disk (dir).")
+    uplink: Name = Field("UPLINK", description="Physical network that OVN networks use.")
+    network: Name = Field("overlay", description="OVN network of the default profile.")
+    network_address: IPv4Interface = Field(
+        IPv4Interface("10.158.0.1/24"), description="Address of the OVN network's router, with prefix length."
+    )
+
+
+class Smoke(Section):
+    """The last gate: instances on every host that reach each other."""
+
+    image: str | None = Field(
+        None, description="`server:alias` of an image; default: one built on the spot from busybox."
+    )
+
+
+class Packages(Section):
+    """Where packages come from."""
+
+    extra: list[PackageName] = Field(default_factory=list, description="More packages for every host.")
+    install: bool = Field(True, description="false: meshctl only checks that everything is there.")
+
+
+class Timeouts(Section):
+    """Deadlines in seconds; every wait has one."""
+
+    command: Seconds = Field(60, description="One command on a host.")
+    gate: Seconds = Field(120, description="A layer's gate.")
+    packages: Seconds = Field(1200, description="Installing packages on one host.")
+
+
+class Document(Section):
+    """A whole topology file."""
+
+    cluster: NodeName = Field(description="The cluster's name.")
+    ssh: Ssh = Ssh()
+    nodes: dict[NodeName, NodeSection] = Field(min_length=1, description="The hosts by name.")
+    cables: list[str | CableSection] = Field(description="Every cable: `node1:eth1 <-> node2:eth2`.")
+    mesh: MeshSection
+    uplink: UplinkSection | None = Field(None, description="Without it there are no OVN networks with a way out.")
+    ospf: Ospf = Ospf()
+    bfd: Bfd = Bfd()
+    ovn: Ovn = Ovn()
+    ceph: Ceph = Ceph()
+    incus: Incus = Incus()
+    smoke: Smoke = Smoke()
+    packages: Packages = Packages()
+    timeouts: Timeouts = Timeouts()

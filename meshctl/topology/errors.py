@@ -1,0 +1,32 @@
+"""What is wrong with a topology file, with the place of each finding."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from meshctl.errors import MeshctlError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault in a topology file; `line` and `column` count from 1."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def at(self, file: Path) -> str:
+        """`file:line:column: path: message`, the form editors and people jump from."""
+        where = f"{self.path}: " if self.path else ""
+        return f"{file}:{self.line}:{self.column}: {where}{self.message}"
+
+
+class TopologyError(MeshctlError):
+    """A topology file can't be used; `findings` has every fault, in the order of the file."""
+
+    exit_code = 3
+
+    def __init__(self, file: Path, findings: list[Finding]) -> None:
+        self.file = file
+        self.findings = sorted(findings, key=lambda f: (f.line, f.column))
+        super().__init__("\n".join(f.at(file) for f in self.findings))

@@ -1,0 +1,120 @@
+"""From a file to a Topology, or to one TopologyError that names every fault with its line."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from meshctl.topology.document import Document
+from meshctl.topology.errors import Finding, TopologyError
+from meshctl.topology.model import Topology
+from meshctl.topology.positions import Path as YamlPath
+from meshctl.topology.positions import Positioned, YamlFault, parse
+from meshctl.topology.resolve import Fault, resolve
+
+MAX_BYTES = 1 << 20
+"""A topology of a hundred nodes has some 20 kB."""
+
+
+def load(path: Path | str) -> Topology:
+    """Read, check and resolve a topology file. Raises TopologyError with every finding."""
+    file = Path(path)
+    return loads(_read(file), file)
+
+
+def loads(text: str, file: Path) -> Topology:
+    """The same for text already read; `file` is only named in errors."""
+    positioned = _parse(text, file)
+    document = _validate(positioned, file)
+    try:
+        return resolve(document, file)
+    except Fault as fault:
+        findings = [_finding(positioned, where, message) for where, message in fault.findings]
+        raise TopologyError(file, findings) from fault
+
+
+def _read(file: Path) -> str:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise TopologyError(file, [Finding(1, 1, "", f"larger than {MAX_BYTES} bytes: not a topology file")])
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TopologyError(file, [Finding(1, 1, "", f"can't be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise TopologyError(file, [Finding(1, 1, "", f"is not UTF-8 text (byte {error.start})")]) from error
+
+
+def _parse(text: str, file: Path) -> Positioned:
+    try:
+        positioned = parse(text)
+    except YamlFault as fault:
+        raise TopologyError(file, [Finding(*fault.place, "", fault.message)]) from fault
+    if not isinstance(positioned.data, dict):
+        message = "a topology is a mapping that starts like `cluster: NAME`"
+        raise TopologyError(file, [Finding(1, 1, "", message)])
+    return positioned
+
+
+def _validate(positioned: Positioned, file: Path) -> Document:
+    try:
+        return Document.model_validate(positioned.data)
+    except ValidationError as error:
+        findings = {_explain(positioned, dict(fault)) for fault in error.errors(include_url=False)}
+        raise TopologyError(file, list(findings)) from error
+
+
+def _explain(positioned: Positioned, fault: dict[str, Any]) -> Finding:
+    where = _known(positioned, fault["loc"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        message = _unknown_key(fault["loc"])
+    elif fault["type"] == "missing":
+        message = f"the key {fault['loc'][-1]!r} is missing here"
+    elif not isinstance(fault["input"], dict | list):
+        message = f"{message}; found {str(fault['input'])!r}"
+    return _finding(positioned, where, message)
+
+
+def _known(positioned: Positioned, loc: tuple[Any, ...]) -> YamlPath:
+    """Pydantic's location without the names of union branches, cut to what the file has."""
+    path: YamlPath = ()
+    for part in loc:
+        step = (*path, part)
+        if step in positioned.values:
+            path = step
+    return path
+
+
+def _unknown_key(loc: tuple[Any, ...]) -> str:
+    known = sorted(_keys_at(loc[:-1]))
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+    return f"unknown key {loc[-1]!r}; {hint}"
+
+
+def _keys_at(loc: tuple[Any, ...]) -> set[str]:
+    """The keys that the model allows at a location."""
+    models: list[type[BaseModel]] = [Document]
+    for part in loc:
+        fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        models = [m for annotation in fields for m in _models_in(annotation)] or models
+    return {key for model in models for key in model.model_fields}
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]
+
+
+def _finding(positioned: Positioned, where: YamlPath, message: str) -> Finding:
+    place = positioned.keys.get(where) or positioned.values.get(where) or (1, 1)
+    return Finding(*place, _dotted(where), message)
+
+
+def _dotted(where: YamlPath) -> str:
+    text = ""
+    for part in where:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

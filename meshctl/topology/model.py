@@ -1,0 +1,126 @@
+"""The topology as the rest of the program sees it: frozen, resolved, nothing left to default or to look up."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Literal
+
+from meshctl.topology.document import Bfd, Ceph, Incus, Ospf, Ovn, Packages, Smoke, Ssh, Timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk that becomes one OSD; `auto` leaves the choice to what the host can do."""
+
+    path: str
+    mode: Literal["auto", "lvm", "raw"]
+    device_class: Literal["auto", "hdd", "ssd", "nvme"]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One plug of a cable."""
+
+    node: str
+    nic: str
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.nic}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cable:
+    """A cable between two hosts with its point-to-point prefix; `a` has the prefix's first address."""
+
+    a: End
+    b: End
+    prefix: IPv4Network
+    mtu: int
+    cost: int | None
+
+    def __str__(self) -> str:
+        return f"{self.a} <-> {self.b}"
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A host's own end of a cable, with all that configuring it needs."""
+
+    nic: str
+    mac: str | None
+    address: IPv4Interface
+    mtu: int
+    cost: int | None
+    peer: str
+    peer_nic: str
+    peer_address: IPv4Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One host."""
+
+    name: str
+    id: int
+    management: str
+    management_nic: str
+    loopback: IPv4Address
+    ports: tuple[Port, ...]
+    disks: tuple[Disk, ...]
+    uplink_nic: str | None
+    host_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """The physical network behind the OVN routers."""
+
+    gateway: IPv4Interface
+    first: IPv4Address
+    last: IPv4Address
+    dns: tuple[IPv4Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A whole cluster. `nodes` is in order of node ids; the first one is where clusters are founded."""
+
+    source: Path
+    cluster: str
+    ssh: Ssh
+    nodes: tuple[Node, ...]
+    cables: tuple[Cable, ...]
+    loopbacks: IPv4Network
+    links: IPv4Network
+    uplink: Uplink | None
+    ospf: Ospf
+    bfd: Bfd
+    ovn: Ovn
+    ceph: Ceph
+    incus: Incus
+    smoke: Smoke
+    packages: Packages
+    timeouts: Timeouts
+
+    def node(self, name: str) -> Node:
+        """The node of that name; KeyError if there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    @property
+    def loopback_addresses(self) -> tuple[IPv4Address, ...]:
+        """Every node's loopback, in the order of `nodes`."""
+        return tuple(node.loopback for node in self.nodes)
+
+    @property
+    def osd_count(self) -> int:
+        """How many OSDs the whole cluster has."""
+        return sum(len(node.disks) for node in self.nodes)
+
+    @property
+    def replicas(self) -> int:
+        """Copies of every object: as stated, or 3, or fewer where fewer nodes have disks."""
+        with_disks = sum(1 for node in self.nodes if node.disks)
+        return self.ceph.replicas or max(1, min(3, with_disks))
