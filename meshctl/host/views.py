@@ -1,0 +1,69 @@
+"""A host as one step of a run may use it: with every change recorded, or with no change allowed."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from meshctl.errors import HostError
+from meshctl.host.base import QUERY_TIMEOUT, RUN_TIMEOUT, Files, Host, Result
+
+
+class ReadOnlyHost(Host):
+    """For gates: a change is a defect of the role and is refused."""
+
+    def __init__(self, host: Host) -> None:
+        self.name = host.name
+        self._host = host
+
+    async def query(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = QUERY_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+        ok: Collection[int] | None = (0,),
+    ) -> Result:
+        """Pass on; see Host."""
+        return await self._host.query(argv, stdin=stdin, timeout=timeout, ok=ok)
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        reason: str,  # noqa: ARG002  (contract of Host)
+        stdin: bytes | None = None,  # noqa: ARG002  (contract of Host)
+        timeout: float = RUN_TIMEOUT,  # noqa: ARG002, ASYNC109  (contract of Host)
+        ok: Collection[int] | None = (0,),  # noqa: ARG002  (contract of Host)
+    ) -> Result:
+        """Refuse: looking must not change anything."""
+        raise HostError(self.name, f"`{' '.join(argv)}` was asked for while only looking was allowed")
+
+    async def put(self, files: Files) -> frozenset[str]:
+        """Refuse: looking must not change anything."""
+        raise HostError(self.name, f"writing {', '.join(files)} was asked for while only looking was allowed")
+
+
+class RecordingHost(ReadOnlyHost):
+    """For `apply`: passes everything on and tells `record(host, kind, target, reason)` about every change."""
+
+    def __init__(self, host: Host, record: Callable[[str, str, str, str], None]) -> None:
+        super().__init__(host)
+        self._record = record
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        reason: str,
+        stdin: bytes | None = None,
+        timeout: float = RUN_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+        ok: Collection[int] | None = (0,),
+    ) -> Result:
+        """Pass on and record; recorded first, because a command that fails may have changed something, too."""
+        self._record(self.name, "command", " ".join(argv), reason)
+        return await self._host.run(argv, reason=reason, stdin=stdin, timeout=timeout, ok=ok)
+
+    async def put(self, files: Files) -> frozenset[str]:
+        """Pass on and record what was written."""
+        changed = await self._host.put(files)
+        for path in sorted(changed):
+            self._record(self.name, "file", path, "content, mode or owner differed")
+        return changed
