@@ -1,0 +1,145 @@
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshctl.topology import Topology, TopologyError, load, loads
+
+TOPOLOGIES = Path(__file__).parents[3] / "topologies"
+TRIANGLE = (TOPOLOGIES / "triangle.yaml").read_text()
+
+
+def faults(text: str) -> str:
+    with pytest.raises(TopologyError) as caught:
+        loads(text, Path("t.yaml"))
+    return str(caught.value)
+
+
+def prefixes(topology: Topology) -> dict[str, str]:
+    return {str(cable): str(cable.prefix) for cable in topology.cables}
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes", "cables"), [("triangle", 3, 3), ("five", 5, 10), ("ring", 4, 4), ("dual", 3, 6)]
+)
+def test_examples_load(name: str, nodes: int, cables: int) -> None:
+    topology = load(TOPOLOGIES / f"{name}.yaml")
+    assert (len(topology.nodes), len(topology.cables)) == (nodes, cables)
+    assert sum(len(node.ports) for node in topology.nodes) == 2 * cables
+    assert len({str(port.address.ip) for node in topology.nodes for port in node.ports}) == 2 * cables
+
+
+def test_triangle_can_be_read_at_once() -> None:
+    assert len(TRIANGLE.splitlines()) <= 35
+
+
+def test_both_ends_of_a_cable_know_each_other() -> None:
+    topology = loads(TRIANGLE, Path("t.yaml"))
+    for node in topology.nodes:
+        for port in node.ports:
+            back = next(p for p in topology.node(port.peer).ports if p.nic == port.peer_nic)
+            assert (back.peer, back.peer_nic, back.peer_address) == (node.name, port.nic, port.address)
+            assert back.address.network == port.address.network
+
+
+@given(st.permutations([(i, j) for j in range(2, 6) for i in range(1, j)]), st.integers(1, 10))
+@settings(max_examples=50)
+def test_adding_a_cable_never_renumbers_another(pairs: list[tuple[int, int]], count: int) -> None:
+    few, more = (_mesh(pairs[:n]) for n in (count, len(pairs)))
+    assert prefixes(few).items() <= prefixes(more).items()
+
+
+def _mesh(pairs: list[tuple[int, int]]) -> Topology:
+    document = yaml.safe_load(TRIANGLE)
+    document["nodes"] = {f"node{n}": {"address": f"172.31.0.{n + 10}"} for n in range(1, 6)}
+    document["cables"] = [f"node{i}:p{j} <-> node{j}:p{i}" for i, j in pairs]
+    return loads(yaml.safe_dump(document), Path("t.yaml"))
+
+
+def test_a_stated_prefix_wins() -> None:
+    text = TRIANGLE.replace(
+        "- node1:eth1 <-> node2:eth2", "- {cable: 'node1:eth1 <-> node2:eth2', prefix: 10.9.9.8/30, cost: 7, mtu: 9000}"
+    )
+    cable = loads(text, Path("t.yaml")).cables[0]
+    assert (str(cable.prefix), cable.cost, cable.mtu) == ("10.9.9.8/30", 7, 9000)
+
+
+def test_the_order_of_a_cables_ends_does_not_matter() -> None:
+    text = TRIANGLE.replace("node1:eth1 <-> node2:eth2", "node2:eth2 <-> node1:eth1")
+    assert prefixes(loads(text, Path("t.yaml"))) == prefixes(loads(TRIANGLE, Path("t.yaml")))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "cluster: triangle",
+            "clutser: triangle",
+            r"t.yaml:9:1: clutser: unknown key 'clutser'; did you mean 'cluster'\?",
+        ),
+        ("cluster: triangle", "", r"t.yaml:11:1: the key 'cluster' is missing"),
+        ("disks: [/dev/sdb]", "dsks: [/dev/sdb]", r"t.yaml:12:33: nodes.node1.dsks: .*did you mean 'disks'"),
+        ("172.31.0.12", "172.31.0.999", r"t.yaml:13:11: nodes.node2.address: .*'172.31.0.999'"),
+        ("172.31.0.12", "172.31.0.11", r"nodes.node2.address: address 172.31.0.11 is node1's already"),
+        ("node2:eth2", "node9:eth2", r"t.yaml:17:5: cables\[0\]: there is no node 'node9'; known: node1, node2, node3"),
+        (
+            "node1:eth1 <-> node2:eth2",
+            "node1:eth1 - node2:eth2",
+            r"cables\[0\]: a cable is written `node1:eth1 <-> node2:eth2`",
+        ),
+        ("node1:eth1 <-> node2:eth2", "node1:eth1 <-> node1:eth4", r"both ends are in node1"),
+        ("node1:eth2", "node1:eth1", r"node1:eth1 is used by 2 cables"),
+        ("node1:eth2", "node1:eth0", r"node1:eth0 is the management NIC of node1"),
+        ("node1:eth2", "node1:eth3", r"node1:eth3 is the uplink NIC of node1"),
+        ("links: 192.168.11.0/24", "links: 192.168.11.0/28", r"no /30 left for nodes 1 and 3"),
+        ("loopbacks: 10.50.1.0/24", "loopbacks: 10.50.1.0/31", r"no address for node id 2"),
+        ("203.0.113.100-203.0.113.199", "203.0.113.199-203.0.113.100", r"uplink.range: must lie within"),
+        ("203.0.113.100-203.0.113.199", "203.0.113.1-203.0.113.9", r"leave out the gateway"),
+        ("203.0.113.100-203.0.113.199", "1.2.3-4", r"`first-last` addresses expected"),
+        ("nodes:", "nodes: {", r"t.yaml:\d+:\d+: "),
+        ("mesh:", "cluster: again\nmesh:", r"the key 'cluster' stands here a second time"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(old: str, new: str, expected: str) -> None:
+    assert old in TRIANGLE
+    assert re.search(expected, faults(TRIANGLE.replace(old, new, 1)))
+
+
+def test_all_faults_are_named_at_once() -> None:
+    text = TRIANGLE.replace("172.31.0.12", "nonsense").replace("nic: eth3", "nick: eth3")
+    assert len(faults(text).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "- a", "just words", "a: &x [*x]", "? [a]\n: b", "!!python/object:os.system {}"]
+)
+def test_what_is_no_topology_is_refused(text: str) -> None:
+    assert faults(text).startswith("t.yaml:")
+
+
+def test_deep_nesting_is_refused() -> None:
+    assert "t.yaml:1:" in faults("a: " + "[" * 3000)
+
+
+def test_yaml_words_that_look_like_booleans_stay_words() -> None:
+    text = re.sub(r"\bnode3\b", "no", TRIANGLE)
+    assert "no" in {node.name for node in loads(text, Path("t.yaml")).nodes}
+
+
+@pytest.mark.parametrize("value", ["a b", "$(reboot)", "eth1;id", "../x", "-x", "x" * 16])
+def test_names_that_could_inject_are_refused(value: str) -> None:
+    assert "t.yaml:" in faults(TRIANGLE.replace("nic: eth3", f"nic: {value!r}"))
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TopologyError, match=r"can't be read: No such file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_a_binary_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TopologyError, match="not UTF-8"):
+        load(tmp_path / "b")

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from meshctl.topology.reference import json_schema, markdown
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "topologies").glob("*.yaml")), ids=lambda file: file.stem)
+def test_examples_match_the_schema(file: Path) -> None:
+    jsonschema.Draft202012Validator(json_schema()).validate(yaml.safe_load(file.read_text()))
+
+
+def test_schema_refuses_unknown_keys() -> None:
+    document = yaml.safe_load((ROOT / "topologies/triangle.yaml").read_text()) | {"clustr": 1}
+    with pytest.raises(jsonschema.ValidationError, match="clustr"):
+        jsonschema.Draft202012Validator(json_schema()).validate(document)
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert (ROOT / "docs/topology.md").read_text() == markdown(), "run `make docs`"
