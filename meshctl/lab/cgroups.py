@@ -1,0 +1,96 @@
+"""A cgroup for every host. Hosts that share one see and stop each other's units (their systemds all take
+themselves for the owner of the same tree)."""
+
+import os
+from pathlib import Path
+
+from meshctl.lab.errors import LabError
+from meshctl.lab.proc import wait_until
+
+_KILL_SECONDS = 20
+
+
+def hierarchy() -> Path:
+    """Where cgroup2 is mounted: /sys/fs/cgroup, or beside the old controllers on hybrid machines."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, place, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(place)
+    raise LabError("no cgroup2 hierarchy is mounted", advice="mount -t cgroup2 none /sys/fs/cgroup")
+
+
+def lab_cgroup(lab: str) -> Path:
+    """The folder of the lab's cgroups."""
+    return hierarchy() / f"meshctl.{lab}"
+
+
+def host_cgroup(lab: str, node: str) -> Path:
+    """The host's own cgroup; its systemd lives below."""
+    return lab_cgroup(lab) / node
+
+
+def make(lab: str, node: str) -> Path:
+    """The host's cgroup, with every controller that the machine lets it have."""
+    top = hierarchy()
+    place = host_cgroup(lab, node)
+    place.mkdir(parents=True, exist_ok=True)
+    offered = (top / "cgroup.controllers").read_text().split()
+    for level in (top, place.parent):
+        for controller in offered:
+            _offer(level, controller)
+    return place
+
+
+def _offer(level: Path, controller: str) -> None:
+    """Hand a controller down; those that are busy elsewhere (cpu with real-time tasks, v1) stay out."""
+    try:
+        (level / "cgroup.subtree_control").write_text(f"+{controller}")
+    except OSError:
+        return
+
+
+def processes(place: Path) -> list[int]:
+    """Every process in the cgroup and below; none if it doesn't exist."""
+    pids: list[int] = []
+    for folder, _, files in os.walk(place):
+        if "cgroup.procs" in files:
+            pids += _read_pids(Path(folder, "cgroup.procs"))
+    return pids
+
+
+def _read_pids(procs: Path) -> list[int]:
+    try:
+        return [int(p) for p in procs.read_text().split()]
+    except (FileNotFoundError, OSError):  # removed, or dying, between the walk and the read
+        return []
+
+
+async def kill(place: Path) -> None:
+    """Kill everything in the cgroup at once, as a power loss would, and wait until nothing is left."""
+
+    async def empty() -> bool:
+        if not processes(place):
+            return True
+        if (place / "cgroup.kill").exists():
+            (place / "cgroup.kill").write_text("1")
+        return False
+
+    if place.exists():
+        await wait_until(f"the processes in {place} to die", _KILL_SECONDS, empty)
+
+
+async def remove(place: Path) -> None:
+    """Kill what is inside and remove the whole tree."""
+    await kill(place)
+
+    async def gone() -> bool:
+        for folder, _, _ in os.walk(place, topdown=False):
+            try:
+                os.rmdir(folder)
+            except FileNotFoundError:
+                continue
+            except OSError:  # the kernel still counts a dying process
+                return False
+        return not place.exists()
+
+    await wait_until(f"{place} to be removed", _KILL_SECONDS, gone)

@@ -1,0 +1,209 @@
+"""The lab that a topology asks for: pure, and small enough to be kept as JSON beside the running lab."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from meshctl.lab.errors import LabError
+
+if TYPE_CHECKING:
+    from meshctl.topology import Node, Topology
+
+DISK_SIZE = 8 << 30
+CABLE_MTU = 9216  # the panel's ends; a cable has no MTU of its own, only NICs do
+
+
+@dataclass(frozen=True, slots=True)
+class NicPlan:
+    """A NIC of a host, and the bridge in the lab that its other end is plugged into."""
+
+    name: str
+    mac: str
+    bridge: str
+    panel: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskPlan:
+    """A disk: the path that the topology names, the file behind it, bytes."""
+
+    path: str
+    file: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """One host. `management` has the prefix length; `mesh` names the NICs that cables are plugged into."""
+
+    name: str
+    management: str
+    management_nic: str
+    loopback: str
+    nics: tuple[NicPlan, ...]
+    mesh: tuple[str, ...]
+    disks: tuple[DiskPlan, ...]
+
+    def nic(self, name: str) -> NicPlan:
+        """The NIC of that name."""
+        return next(n for n in self.nics if n.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class CablePlan:
+    """A cable: the bridge that stands for it, and its two plugs as (host, NIC, panel end)."""
+
+    bridge: str
+    a: tuple[str, str, str]
+    b: tuple[str, str, str]
+
+    def joins(self, node: str, nic: str | None) -> bool:
+        """Does it end at that host, and at that NIC if one is given?"""
+        return any(end[0] == node and nic in (None, end[1]) for end in (self.a, self.b))
+
+    def __str__(self) -> str:
+        return f"{self.a[0]}:{self.a[1]} <-> {self.b[0]}:{self.b[1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class LabPlan:
+    """The whole lab. `controller` is the lab's own address on the management bridge, with its prefix length."""
+
+    name: str
+    image: str
+    ssh_user: str
+    ssh_port: int
+    controller: str
+    gateway: str | None
+    hosts: tuple[HostPlan, ...]
+    cables: tuple[CablePlan, ...]
+
+    def host(self, name: str) -> HostPlan:
+        """The host of that name."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        known = ", ".join(h.name for h in self.hosts)
+        raise LabError(f"lab {self.name} has no host {name}", advice=f"It has {known}.")
+
+    def to_json(self) -> str:
+        """Readable JSON; `from_json` gives the same plan again."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+def from_json(text: str) -> LabPlan:
+    """The plan that `LabPlan.to_json` wrote."""
+    raw: dict[str, Any] = json.loads(text)
+    hosts = tuple(_host_from(h) for h in raw.pop("hosts"))
+    cables = tuple(CablePlan(c["bridge"], tuple(c["a"]), tuple(c["b"])) for c in raw.pop("cables"))
+    return LabPlan(**raw, hosts=hosts, cables=cables)
+
+
+def load(path: Path) -> LabPlan | None:
+    """The plan in that file; None if there is no such lab."""
+    try:
+        return from_json(path.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def _host_from(raw: dict[str, Any]) -> HostPlan:
+    nics = tuple(NicPlan(**n) for n in raw.pop("nics"))
+    disks = tuple(DiskPlan(**d) for d in raw.pop("disks"))
+    return HostPlan(**raw | {"mesh": tuple(raw["mesh"])}, nics=nics, disks=disks)
+
+
+def from_topology(topology: "Topology", name: str, image: str, disk_size: int = DISK_SIZE) -> LabPlan:
+    """What has to be built so that the topology finds every address, NIC and disk that it names."""
+    network = _management_network([n.management for n in topology.nodes])
+    cables = tuple(
+        CablePlan(f"cable{i}", _plug(topology, c.a.node, c.a.nic), _plug(topology, c.b.node, c.b.nic))
+        for i, c in enumerate(topology.cables)
+    )
+    hosts = tuple(_host(topology, name, node, network, cables, disk_size) for node in topology.nodes)
+    gateway = str(topology.uplink.gateway) if topology.uplink else None
+    taken = [n.management for n in topology.nodes] + ([gateway.split("/")[0]] if gateway else [])
+    controller = _free_address(network, taken)
+    return LabPlan(
+        name, image, topology.ssh.user, topology.ssh.port, str(controller), gateway, hosts, cables
+    )
+
+
+def _plug(topology: "Topology", node: str, nic: str) -> tuple[str, str, str]:
+    return (node, nic, panel_end(topology, node, nic))
+
+
+def panel_end(topology: "Topology", node: str, nic: str) -> str:
+    """The near end of a host's cable. NIC names may be as long as the kernel allows, so it can't contain them."""
+    index = [n.name for n in topology.nodes].index(node)
+    ports = [p.nic for p in topology.nodes[index].ports]
+    return f"h{index}p{ports.index(nic)}"
+
+
+def _host(
+    topology: "Topology",
+    lab: str,
+    node: "Node",
+    network: IPv4Interface | IPv6Interface,
+    cables: Iterable[CablePlan],
+    disk_size: int,
+) -> HostPlan:
+    index = topology.nodes.index(node)
+    nics = [_nic(lab, node, node.management_nic, "management", f"h{index}m")]
+    for cable in cables:
+        nics += [_nic(lab, node, nic, cable.bridge, end) for n, nic, end in (cable.a, cable.b) if n == node.name]
+    if node.uplink_nic and node.uplink_nic not in {n.name for n in nics}:
+        nics.append(_nic(lab, node, node.uplink_nic, "uplink", f"h{index}u"))
+    disks = tuple(DiskPlan(d.path, f"disk{i}.img", disk_size) for i, d in enumerate(node.disks))
+    return HostPlan(
+        node.name,
+        f"{node.management}/{network.network.prefixlen}",
+        node.management_nic,
+        str(node.loopback),
+        tuple(nics),
+        tuple(p.nic for p in node.ports),
+        disks,
+    )
+
+
+def _nic(lab: str, node: "Node", nic: str, bridge: str, end: str) -> NicPlan:
+    """The MAC the topology states, or one that is the same after every boot and differs between labs."""
+    stated = {p.nic: p.mac for p in node.ports}.get(nic)
+    digest = hashlib.sha256(f"{lab}/{node.name}/{nic}".encode()).hexdigest()
+    derived = ":".join(["02", *(digest[i : i + 2] for i in range(0, 10, 2))])
+    return NicPlan(nic, stated or derived, bridge, end)
+
+
+def _management_network(addresses: list[str]) -> IPv4Interface | IPv6Interface:
+    """The smallest network with all hosts in it, but at least the usual /24 or /64."""
+    try:
+        parsed = [ip_address(a) for a in addresses]
+    except ValueError as e:
+        raise LabError(
+            f"the lab needs management addresses, not names: {e}",
+            advice="Nothing resolves names inside a lab; write the addresses into the topology.",
+        ) from e
+    if len({a.version for a in parsed}) > 1:
+        raise LabError("the lab needs management addresses of one family, IPv4 or IPv6, not both")
+    length = 24 if parsed[0].version == 4 else 64  # noqa: PLR2004
+    while True:
+        network = ip_interface(f"{parsed[0]}/{length}")
+        if all(a in network.network for a in parsed):
+            return network
+        length -= 1
+
+
+def _free_address(network: IPv4Interface | IPv6Interface, taken: Iterable[str]) -> IPv4Interface | IPv6Interface:
+    """An address that no host has, from the upper end, where people seldom put hosts."""
+    used = {ip_address(t) for t in taken}
+    net = network.network
+    last = net.num_addresses - 2
+    for offset in range(last, 0, -1):
+        address = net.network_address + offset
+        if address not in used:
+            return ip_interface(f"{address}/{net.prefixlen}")
+    raise LabError(f"no address is free for the controller in {net}")

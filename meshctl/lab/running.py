@@ -1,0 +1,158 @@
+"""Starting and stopping whole labs and single hosts."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from meshctl.lab import cgroups, disks, image, machines, plan, seed, sockets, tools, wiring
+from meshctl.lab.errors import LabError
+from meshctl.lab.locks import locked
+from meshctl.lab.names import NETNS, LabPaths, check_lab_name, lab_lock, namespaces_of, paths
+from meshctl.lab.plan import HostPlan, LabPlan
+from meshctl.lab.proc import run, wait_until
+
+if TYPE_CHECKING:
+    from meshctl.topology import Topology
+
+BOOT_SECONDS = 90
+_BUSY_SECONDS = 120
+
+Progress = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    """Progress for callers who want none."""
+
+
+async def up(
+    topology: "Topology",
+    *,
+    name: str | None = None,
+    image_name: str = "full",
+    disk_size: int = plan.DISK_SIZE,
+    progress: Progress = _silent,
+) -> LabPlan:
+    """Boot the topology as a lab; returns when every host's sshd answers.
+
+    On a lab that is up already only the hosts that are off are started. The lab's name is the cluster's unless
+    given. LabError if a lab of that name runs another topology or another image.
+    """
+    tools.check()
+    lab_name = check_lab_name(name or topology.cluster)
+    folder = await image.ensure(image_name, progress)
+    wanted = plan.from_topology(topology, lab_name, str(folder), disk_size)
+    async with locked(lab_lock(lab_name), f"lab {lab_name}", _BUSY_SECONDS):
+        await _prepare(wanted)
+        await wiring.build(wanted)
+        progress(f"booting {len(wanted.hosts)} hosts")
+        await _start(wanted, wanted.hosts)
+    return wanted
+
+
+async def _prepare(lab: LabPlan) -> None:
+    """The lab's folder with its plan, keys and seeded hosts; what is there already must be the same lab."""
+    at = paths(lab.name)
+    existing = plan.load(at.plan)
+    if existing not in (None, lab):
+        raise LabError(
+            f"lab {lab.name} exists with another topology or image",
+            advice=f"Take it down first (`meshctl lab down`, its name is {lab.name}), or give this one another name.",
+        )
+    if existing:
+        return
+    await _clear(lab.name)
+    at.base.mkdir(parents=True)
+    at.base.chmod(0o700)
+    at.state.mkdir(mode=0o700)
+    await seed.keygen(at.ssh_key, f"lab {lab.name}")
+    public = at.ssh_key.with_suffix(".pub").read_text()
+    lines = await asyncio.gather(*(_prepare_host(lab, host, at, public) for host in lab.hosts))
+    at.known_hosts.write_text("".join(lines))
+    at.plan.write_text(lab.to_json())  # last: a folder without it is half a lab, and is cleared
+
+
+async def _prepare_host(lab: LabPlan, host: HostPlan, at: LabPaths, public: str) -> str:
+    here = at.host(host.name)
+    for folder in (here.upper, here.work, here.root, here.disks):
+        folder.mkdir(parents=True)
+    return await seed.seed(lab, host, here.upper, public)
+
+
+async def _start(lab: LabPlan, hosts: Iterable[HostPlan]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for host in hosts:
+            group.create_task(_start_one(lab, host))
+
+
+async def _start_one(lab: LabPlan, host: HostPlan) -> None:
+    await machines.start(lab, host)
+    console = paths(lab.name).host(host.name).console
+
+    async def answers() -> bool:
+        if machines.supervisor(lab.name, host.name) is None:
+            raise LabError(f"host {host.name} of lab {lab.name} went off while booting", advice=f"See {console}.")
+        try:
+            (await sockets.connect(lab.name, host.management.split("/")[0], lab.ssh_port, 1)).close()
+        except (OSError, LabError):  # not up yet; the deadline is ours
+            return False
+        return True
+
+    await wait_until(f"sshd on {host.name}", BOOT_SECONDS, answers, advice=f"See {console}.")
+
+
+def existing(name: str) -> LabPlan:
+    """The plan of a lab that exists; LabError if there is none."""
+    found = plan.load(paths(name).plan)
+    if found is None:
+        raise LabError(f"there is no lab {name}", advice="`meshctl lab up TOPOLOGY` boots one.")
+    return found
+
+
+async def power_on(name: str, node: str) -> None:
+    """Switch one host on, and wait for its sshd. Cables that were cut stay cut."""
+    lab = existing(name)
+    async with locked(lab_lock(name), f"lab {name}", _BUSY_SECONDS):
+        await _start(lab, [lab.host(node)])
+
+
+async def power_off(name: str, node: str) -> None:
+    """Take the power away from one host, as if its cord were pulled."""
+    lab = existing(name)
+    async with locked(lab_lock(name), f"lab {name}", _BUSY_SECONDS):
+        await machines.power_off(lab, lab.host(node))
+        await wiring.unplug(lab, lab.host(node))
+
+
+async def down(name: str) -> bool:
+    """Remove the lab and all its traces, also those of one that crashed; False if there was nothing to remove."""
+    check_lab_name(name)
+    async with locked(lab_lock(name), f"lab {name}", _BUSY_SECONDS):
+        found = paths(name).base.exists() or bool(namespaces_of(name)) or cgroups.lab_cgroup(name).exists()
+        await _clear(name)
+    lab_lock(name).unlink(missing_ok=True)
+    return found
+
+
+async def _clear(name: str) -> None:
+    """By what is found, not by what a plan says: there may be none, or only half of the lab."""
+    at = paths(name)
+    nodes = [p.name for p in at.nodes.iterdir()] if at.nodes.is_dir() else []
+    await asyncio.gather(*(machines.end_supervisor(name, node) for node in nodes))
+    if cgroups.lab_cgroup(name).exists():
+        await cgroups.remove(cgroups.lab_cgroup(name))
+    await _clear_namespaces(name)
+    await disks.detach_all(at.base)
+    if at.base.exists():
+        await asyncio.to_thread(shutil.rmtree, at.base)
+
+
+async def _clear_namespaces(name: str) -> None:
+    """The lab's own first: deleting its ends of the veths is what unplugs every host at once."""
+    for namespace in namespaces_of(name):
+        await run(["ip", "netns", "delete", namespace])
+
+    async def gone() -> bool:
+        return not namespaces_of(name)
+
+    await wait_until(f"the namespaces of lab {name} in {NETNS} to be gone", 10, gone)
