@@ -1,0 +1,123 @@
+"""What FRR and the kernel say, as typed facts. Pure functions; ValueError means "not what I know"."""
+
+import json
+from dataclasses import dataclass
+
+ConfigLine = tuple[str, ...]
+"""A line of configuration after the lines it is nested in: `("interface eth1", "ip ospf cost 10")`."""
+
+_FRAMES = frozenset({"exit", "end", "exit-address-family", "Building configuration...", "Current configuration:"})
+
+# FRR reports the kernel's forwarding switches as if they were configuration; they are the system layer's sysctls.
+_NOT_OURS = ("frr version", "ip forwarding", "no ip forwarding", "ipv6 forwarding", "no ipv6 forwarding")
+
+# What the distribution's own frr.conf and an idle FRR consist of.
+_HARMLESS = ("frr defaults", "hostname", "log ", "service ", "agentx", "no ", "zebra ")
+
+
+@dataclass(frozen=True, slots=True)
+class Adjacency:
+    """An OSPF neighbour as one host sees it. `state` is how far the database exchange came; "Full" is done."""
+
+    router: str
+    address: str
+    nic: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class BfdPeer:
+    """A BFD session as one host sees it."""
+
+    address: str
+    nic: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route in the kernel's main table."""
+
+    destination: str
+    protocol: str
+    source: str
+
+
+def config_lines(text: str) -> frozenset[ConfigLine]:
+    """A configuration as a set of lines with their context, without comments, frames, and what isn't FRR's own."""
+    lines: set[ConfigLine] = set()
+    context: list[tuple[int, str]] = []
+    for raw in text.splitlines():
+        line = raw.strip()
+        if not line or line.startswith("!") or line in _FRAMES or line.startswith(_NOT_OURS):
+            continue
+        depth = len(raw) - len(raw.lstrip())
+        context = [entry for entry in context if entry[0] < depth]
+        context.append((depth, line))
+        lines.add(tuple(entry for _, entry in context))
+    return frozenset(lines)
+
+
+def foreign(text: str) -> str:
+    """A line that shows that someone other than meshctl configured this FRR; "" if there is none.
+
+    meshctl's own configuration is known by its names (`meshctl-source`, the BFD profile `meshctl`), because `write` in
+    vtysh drops comments.
+    """
+    if "meshctl" in text:
+        return ""
+    strange = sorted(line for line in config_lines(text) if not line[0].startswith(_HARMLESS))
+    return " / ".join(strange[0]) if strange else ""
+
+
+def differences(wanted: str, running: str) -> str:
+    """The first differences between two configurations, in one line; "" if they mean the same."""
+    want, have = config_lines(wanted), config_lines(running)
+    parts = [f"lacks `{' / '.join(line)}`" for line in sorted(want - have)]
+    parts += [f"has `{' / '.join(line)}`" for line in sorted(have - want)]
+    more = f" and {len(parts) - 3} more" if len(parts) > 3 else ""  # noqa: PLR2004  (three show the pattern)
+    return ", ".join(parts[:3]) + more
+
+
+def daemons(text: str) -> frozenset[str]:
+    """The names in `show daemons`."""
+    return frozenset(text.split())
+
+
+def adjacencies(text: str) -> tuple[Adjacency, ...]:
+    """`show ip ospf neighbor json`; ifaceName there is `NIC:ADDRESS`."""
+    found = []
+    for router, entries in _dictionary(text).get("neighbors", {}).items():
+        found += [
+            Adjacency(router, str(e["ifaceAddress"]), str(e["ifaceName"]).split(":")[0], _state(e)) for e in entries
+        ]
+    return tuple(found)
+
+
+def bfd_peers(text: str) -> tuple[BfdPeer, ...]:
+    """`show bfd peers json`."""
+    return tuple(BfdPeer(str(e["peer"]), str(e.get("interface", "")), str(e["status"])) for e in _list(text))
+
+
+def routes(text: str) -> tuple[Route, ...]:
+    """`ip -j -4 route show`."""
+    return tuple(Route(str(e["dst"]), str(e.get("protocol", "")), str(e.get("prefsrc", ""))) for e in _list(text))
+
+
+def _state(entry: dict[str, object]) -> str:
+    # `converged` is "Full" or empty-handed; `nbrState` ("ExStart/-") tells where it is stuck.
+    return str(entry.get("nbrState") or entry.get("state") or entry.get("converged")).split("/")[0]
+
+
+def _dictionary(text: str) -> dict[str, dict[str, list[dict[str, object]]]]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("a JSON object expected")  # noqa: TRY004  (callers know one error)
+    return value
+
+
+def _list(text: str) -> list[dict[str, object]]:
+    value = json.loads(text or "[]")
+    if not isinstance(value, list):
+        raise ValueError("a JSON list expected")  # noqa: TRY004  (callers know one error)
+    return value
