@@ -37,7 +37,7 @@ _FILES = {
     "etc/environment": "CEPH_VOLUME_ALLOW_LOOP_DEVICES=1\n",
     "etc/systemd/system.conf.d/50-lab.conf": "[Manager]\nDefaultEnvironment=CEPH_VOLUME_ALLOW_LOOP_DEVICES=1\n",
     "etc/systemd/system/ceph-mon@.service.d/50-lab.conf": '[Service]\nEnvironment="CEPH_ARGS=--mon_data_avail_warn=5"\n',
-    # A host without CAP_SYS_TIME would skip the unit: chronyd runs all the same, and leaves the machine's clock alone (-x).
+    # Without CAP_SYS_TIME the unit would be skipped: chronyd runs all the same, and leaves the clock alone (-x).
     "etc/systemd/system/chrony.service.d/50-lab.conf": (
         "[Unit]\nConditionCapability=\n[Service]\nExecStart=\nExecStart=!/usr/sbin/chronyd -x $DAEMON_OPTS\n"
     ),
