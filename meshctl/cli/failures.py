@@ -1,0 +1,89 @@
+"""Any exception as sentences for the operator and an exit code (docs/cli.md)."""
+
+import os
+import tempfile
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from meshctl.errors import MeshctlError
+
+INTERRUPTED = 130
+
+
+def report(error: BaseException, stream: TextIO) -> int:
+    """Say what is wrong and what to do; returns the exit code."""
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        _say(stream, "interrupted")
+        return INTERRUPTED
+    if isinstance(error, click.ClickException):
+        return _wrong_usage(error, stream)
+    found = list(leaves(error))
+    expected = [leaf for leaf in found if isinstance(leaf, MeshctlError)]
+    for leaf in expected:
+        _say(stream, sentence(leaf), leaf.advice)
+    unexpected = [leaf for leaf in found if not isinstance(leaf, MeshctlError | click.Abort | KeyboardInterrupt)]
+    if unexpected:
+        _crashed(unexpected[0], error, stream)
+    return max((leaf.exit_code for leaf in expected), default=1)
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group, or the one that it is."""
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from leaves(part)
+    else:
+        yield error
+
+
+def sentence(error: MeshctlError) -> str:
+    """What is wrong; errors of one host begin with its name, those of a file with the place in it."""
+    return str(error)
+
+
+def _wrong_usage(error: click.ClickException, stream: TextIO) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), file=stream)
+        return 1
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    advice = f"`{context.command_path} --help` shows what it takes." if context else ""
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--lab":
+        advice = "--lab stands before the command: meshctl --lab bootstrap TOPOLOGY"
+    _say(stream, error.format_message(), advice)
+    return 1
+
+
+def _crashed(leaf: BaseException, whole: BaseException, stream: TextIO) -> None:
+    where = _write_trace("".join(traceback.format_exception(whole)))
+    text = " ".join(str(leaf).split()) or "no message"
+    advice = f"The full trace is in {where}; please report it." if where else "The trace could not be written anywhere."
+    _say(stream, f"this is a defect of meshctl: {type(leaf).__name__}: {text[:300]}", advice)
+
+
+def _write_trace(text: str) -> Path | None:
+    """Into the state folder, or the folder for temporary files when that can't be written; mode 0600."""
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111  (Path.home raises)
+    for folder in (Path(base) / "meshctl" / "defects", Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+            descriptor, name = tempfile.mkstemp(".txt", f"meshctl-{stamp}-", folder, text=True)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+        except OSError:
+            continue
+        return Path(name)
+    return None
+
+
+def _say(stream: TextIO, message: str, advice: str = "") -> None:
+    red = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    label = click.style("error:", fg="red", bold=True) if red else "error:"
+    click.echo(f"{label} {message}", file=stream, color=red)
+    if advice:
+        click.echo(f"  {advice}", file=stream)

@@ -1,0 +1,188 @@
+# ruff: noqa: PLC0415  (imports happen where they are needed)
+"""`meshctl lab …`: the rehearsal cluster. Its name is the cluster's, or what `--lab=NAME` says."""
+
+import asyncio
+import os
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from meshctl.cli.options import Options, topology_argument
+from meshctl.cli.output import columns, emit_json
+
+if TYPE_CHECKING:
+    from meshctl.lab.status import LabStatus
+
+node_argument = click.argument("node")
+_ends = (click.argument("a", metavar="A"), click.argument("b", metavar="B"))
+
+
+class _InOrder(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As an operator meets them."""
+        return list(self.commands)
+
+
+@click.group("lab", cls=_InOrder)
+def group() -> None:
+    """Boot a topology as real hosts in network namespaces of this machine. Needs root."""
+
+
+@group.command()
+@topology_argument
+@click.option(
+    "--image", type=click.Choice(["full", "bare"]), default="full", show_default=True, help="bare: only sshd."
+)
+@click.pass_obj
+def up(options: Options, topology: Path, image: str) -> None:
+    """Boot the topology's hosts, cables and uplink; hosts that run already stay as they are."""
+    from meshctl.lab import running
+    from meshctl.topology import load
+
+    loaded = load(topology)
+    name = options.lab_name(loaded)
+    _run(running.up(loaded, name=name, image_name=image, progress=lambda text: click.echo(text, err=True)))
+    _show(options, "up", [name])
+
+
+@group.command()
+@topology_argument
+@click.pass_obj
+def down(options: Options, topology: Path) -> None:
+    """Remove the lab and every trace of it."""
+    from meshctl.lab import running
+
+    name = _name(options, topology)
+    found = _run(running.down(name))
+    if options.json:
+        emit_json("lab-down", {"labs": []})
+    else:
+        click.echo(f"lab {name} is gone" if found else f"there was no lab {name}")
+
+
+@group.command()
+@click.argument("topology", required=False, type=click.Path(path_type=Path))
+@click.pass_obj
+def status(options: Options, topology: Path | None) -> None:
+    """Show the lab of a topology, or all labs."""
+    from meshctl.lab.status import names
+
+    _show(options, "status", [_name(options, topology)] if topology else names())
+
+
+@group.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@topology_argument
+@node_argument
+@click.argument("command", metavar="[CMD]…", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def ssh(options: Options, topology: Path, node: str, command: Sequence[str]) -> None:
+    """Log in to a host, or run a command there; ends with its exit code."""
+    from meshctl.lab.login import ssh_argv
+
+    argv = ssh_argv(_name(options, topology), node, command)
+    os.execvp(argv[0], argv)  # noqa: S606  (no shell; ssh gets the terminal)
+
+
+@group.command()
+@topology_argument
+@_ends[0]
+@_ends[1]
+@click.pass_obj
+def cut(options: Options, topology: Path, a: str, b: str) -> None:
+    """Pull out every cable between A and B (HOST or HOST:NIC)."""
+    from meshctl.lab import cables
+
+    name = _name(options, topology)
+    _run(cables.cut(name, a, b))
+    _show(options, "cut", [name])
+
+
+@group.command()
+@topology_argument
+@_ends[0]
+@_ends[1]
+@click.pass_obj
+def heal(options: Options, topology: Path, a: str, b: str) -> None:
+    """Put the cables between A and B back."""
+    from meshctl.lab import cables
+
+    name = _name(options, topology)
+    _run(cables.heal(name, a, b))
+    _show(options, "heal", [name])
+
+
+@group.command("power-off")
+@topology_argument
+@node_argument
+@click.pass_obj
+def power_off(options: Options, topology: Path, node: str) -> None:
+    """Take the power away from a host, as if its cord were pulled."""
+    from meshctl.lab import running
+
+    name = _name(options, topology)
+    _run(running.power_off(name, node))
+    _show(options, "power-off", [name])
+
+
+@group.command("power-on")
+@topology_argument
+@node_argument
+@click.pass_obj
+def power_on(options: Options, topology: Path, node: str) -> None:
+    """Switch a host on and wait for its sshd."""
+    from meshctl.lab import running
+
+    name = _name(options, topology)
+    _run(running.power_on(name, node))
+    _show(options, "power-on", [name])
+
+
+def _name(options: Options, topology: Path) -> str:
+    from meshctl.topology import load
+
+    return options.lab_name(load(topology))
+
+
+def _run(what: Coroutine[Any, Any, Any]) -> Any:
+    from meshctl.lab import tools
+
+    try:
+        tools.check()
+    except BaseException:
+        what.close()
+        raise
+    return asyncio.run(what)
+
+
+def _show(options: Options, command: str, names: Sequence[str]) -> None:
+    found = _run(_look(names))
+    if options.json:
+        emit_json(f"lab-{command}", {"labs": [_as_json(lab) for lab in found]})
+        return
+    if not found:
+        click.echo(f"there is no lab {names[0]}" if names else "there are no labs")
+    click.echo("\n".join(_as_text(lab) for lab in found), nl=bool(found))
+
+
+async def _look(names: Sequence[str]) -> "list[LabStatus]":
+    from meshctl.lab.status import status as look
+
+    return [lab for lab in [await look(name) for name in names] if lab]
+
+
+def _as_json(lab: "LabStatus") -> dict[str, Any]:
+    return {
+        "name": lab.name,
+        "state": lab.state,
+        "image": lab.image,
+        "hosts": [{"name": host.name, "state": host.state, "management": host.management} for host in lab.hosts],
+        "cables": [{"cable": cable.name, "whole": cable.whole} for cable in lab.cables],
+    }
+
+
+def _as_text(lab: "LabStatus") -> str:
+    hosts = [[host.name, host.state, host.management] for host in lab.hosts]
+    cables = [[cable.name, "plugged in" if cable.whole else "cut"] for cable in lab.cables]
+    return "\n".join([f"lab {lab.name} is {lab.state}", columns(hosts), *([columns(cables)] if cables else [])])

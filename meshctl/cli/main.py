@@ -1,0 +1,66 @@
+# ruff: noqa: PLC0415  (imports happen where they are needed)
+"""The root command, and the one place where an outcome becomes an exit code."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from meshctl import __version__
+from meshctl.cli import completion, lab, topology
+from meshctl.cli.options import Options, spell_out_lab
+
+
+class _Root(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, after `--lab` has been told apart from `--lab=NAME`; completion comes this way as well."""
+        return super().parse_args(ctx, spell_out_lab(args))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which an operator meets them."""
+        return list(self.commands)
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--lab", metavar="[=NAME]", help="Reach the hosts inside the running lab of that topology.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For standard output.",
+)
+@click.option("-v", "--verbose", count=True, help="Show each change and what each gate waits for.")
+@click.option("--log-file", type=click.Path(path_type=Path, dir_okay=False), help="Also write the run's log here.")
+@click.option(
+    "--state-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder of the CA, known hosts and run logs."
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def root(ctx: click.Context, /, **given: Any) -> None:
+    """Directly wired Linux hosts become one hyperconverged cluster: OSPF, OVN, Ceph, Incus.
+
+    TOPOLOGY is the file that describes the cluster, for example topologies/triangle.yaml.
+    """
+    ctx.obj = Options(**given)
+
+
+for _command in (
+    *(topology.validate, topology.schema, topology.render),
+    *(lab.group, completion.completion),
+):
+    root.add_command(_command)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Do what the command line says; returns the exit code and never raises, SystemExit aside."""
+    try:
+        code = root.main(args=list(argv), prog_name="meshctl", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (this is where every one ends as a sentence)
+        from meshctl.cli import failures
+
+        return failures.report(error, sys.stderr)
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,78 @@
+# ruff: noqa: PLC0415  (imports happen where they are needed)
+"""The options that stand before every command."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from meshctl.state import StateFolder
+    from meshctl.topology import Topology
+
+_WITH_VALUE = frozenset({"--output", "-o", "--log-file", "--state-dir"})
+
+
+def spell_out_lab(args: Sequence[str]) -> list[str]:
+    """A bare `--lab` before the command becomes `--lab=`, so that it can't swallow the command.
+
+    >>> spell_out_lab(["--lab", "bootstrap", "t.yaml"])
+    ['--lab=', 'bootstrap', 't.yaml']
+    """
+    words = list(args)
+    i = 0
+    while i < len(words) and words[i].startswith("-") and words[i] != "--":
+        if words[i] == "--lab":
+            words[i] = "--lab="
+        i += 2 if words[i] in _WITH_VALUE else 1
+    return words
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the operator asked for before naming the command."""
+
+    lab: str | None = None
+    """None: real hosts. Empty: the lab called like the cluster. Else the lab's name."""
+    output: Literal["table", "json"] = "table"
+    verbose: int = 0
+    log_file: Path | None = None
+    state_dir: Path | None = None
+
+    @property
+    def json(self) -> bool:
+        """Whether standard output gets one JSON object."""
+        return self.output == "json"
+
+    def lab_name(self, topology: "Topology") -> str:
+        """The lab that is meant, checked; the cluster's name unless the operator gave one."""
+        from meshctl.lab.names import check_lab_name
+
+        return check_lab_name(self.lab or topology.cluster)
+
+    def state(self, topology: "Topology") -> "StateFolder":
+        """The operator's folder for the cluster; a lab's cluster keeps its own beside the lab."""
+        from meshctl.state import StateFolder
+
+        if self.state_dir:
+            return StateFolder(self.state_dir)
+        if self.lab is None:
+            return StateFolder.default(topology.cluster)
+        from meshctl.lab.names import paths
+
+        return StateFolder(paths(self.lab_name(topology)).state)
+
+    @property
+    def prefix(self) -> str:
+        """How the operator called us, for advice that can be pasted: `meshctl --lab=x`."""
+        words = ["meshctl"]
+        if self.lab is not None:
+            words.append(f"--lab={self.lab}" if self.lab else "--lab")
+        if self.state_dir:
+            words.append(f"--state-dir={self.state_dir}")
+        return " ".join(words)
+
+
+topology_argument = click.argument("topology", metavar="TOPOLOGY", type=click.Path(path_type=Path))

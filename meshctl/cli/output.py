@@ -1,0 +1,26 @@
+# ruff: noqa: PLC0415  (imports happen where they are needed)
+"""Standard output: one JSON object, or lines of text."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+
+def emit_json(command: str, content: Mapping[str, Any]) -> None:
+    """One object on standard output; `schema` first, as docs/cli.md promises."""
+    import json
+
+    click.echo(json.dumps({"schema": f"meshctl/{command}/1", **content}, indent=2, ensure_ascii=False))
+
+
+def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
+    """Left-aligned columns, two blanks apart."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(indent + line.rstrip() for line in lines)
+
+
+def counted(number: int, thing: str, plural: str = "") -> str:
+    """`1 host`, `2 hosts`, `2 changes`."""
+    return f"{number} {thing if number == 1 else plural or thing + 's'}"

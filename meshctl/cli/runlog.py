@@ -1,0 +1,114 @@
+"""Every run as JSON lines: one file in the state folder, and one more where the operator asked for it."""
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import structlog
+
+from meshctl.errors import UsageError
+from meshctl.events import (
+    Changed,
+    Event,
+    GateWaits,
+    Noted,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
+
+
+class RunLog:
+    """A reader of events that writes each as one line, at once, so that a killed run has its log too."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self.files = tuple(files)
+        self._open = ExitStack()
+        self._loggers: list[Any] = []
+
+    @classmethod
+    def of(cls, command: str, runs: Path, more: Path | None) -> Self:
+        """The log of one run of a command, in the folder `runs` and, when given, in the file `more`."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        return cls(path for path in (runs / f"{stamp}-{command}.jsonl", more) if path)
+
+    def __enter__(self) -> Self:
+        for path in self.files:
+            self._loggers.append(_logger(self._open.enter_context(_private(path))))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.write("run_ended_early", exc_info=error)
+        self._open.close()
+
+    def write(self, event: str, **values: Any) -> None:
+        """One line."""
+        for logger in self._loggers:
+            logger.msg(event, **values)
+
+    def take(self, event: Event) -> None:
+        """One line per event."""
+        match event:
+            case RunStarted(cluster, steps):
+                graph = [{"id": step.id, "needs": step.needs} for step in steps]
+                self.write("run_started", cluster=cluster, steps=graph)
+            case StepStarted(step, at):
+                self.write("step_started", step=step.id, at=round(at, 3))
+            case Changed(change, at):
+                self.write("changed", at=round(at, 3), **asdict(change))
+            case GateWaits(step, problems, at):
+                self.write("gate_waits", step=step.id, at=round(at, 3), problems=[asdict(p) for p in problems])
+            case Noted(step, text, at):
+                self.write("noted", step=step.id, at=round(at, 3), text=text)
+            case StepFinished():
+                self._step_finished(event)
+            case RunFinished(report):
+                from meshctl.cli.report import as_json  # noqa: PLC0415  (needed once, at the end)
+
+                self.write("run_finished", **as_json(report))
+
+    def _step_finished(self, event: StepFinished) -> None:
+        result = event.result
+        self.write(
+            "step_finished",
+            step=result.step.id,
+            state=str(result.state),
+            at=round(result.ended, 3),
+            seconds=round(result.seconds, 3),
+            changes=len(result.changes),
+            problems=[asdict(problem) for problem in result.problems],
+            **({"traceback": event.traceback} if event.traceback else {}),
+        )
+
+
+def _logger(file: TextIO) -> Any:
+    return structlog.wrap_logger(
+        structlog.WriteLogger(file),
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.BoundLogger,
+    )
+
+
+def _private(path: Path) -> TextIO:
+    """Append to a file that only the operator may read: host names and command lines are nobody else's business."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UsageError(
+            f"the log {path} can't be written: {error.strerror}", advice="Choose another --log-file or --state-dir."
+        ) from error
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
