@@ -1,0 +1,1 @@
+"""The layer of certificates: every host can prove that it belongs to this cluster, and to no other."""
