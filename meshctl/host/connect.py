@@ -1,0 +1,100 @@
+"""Reaching hosts: one, or all of a topology."""
+
+import asyncio
+from functools import partial
+
+import asyncssh
+
+from meshctl.errors import AuthError, ConnectError, HostError, MeshctlError
+from meshctl.host import quoting
+from meshctl.host.channel import Channels
+from meshctl.host.dial import Dialer, OpenSocket, open_socket
+from meshctl.host.known_hosts import KnownHosts
+from meshctl.host.ssh import SshHost
+from meshctl.topology.document import Ssh
+from meshctl.topology.model import Node, Topology
+
+SUDO_PATIENCE = 40.0
+"""Seconds for the first sudo. It asks DNS for the host's own name, and takes 30 when nobody answers."""
+
+
+class HostsUnreachableError(MeshctlError):
+    """Some hosts could not be reached; `errors` has one for each of them."""
+
+    def __init__(self, errors: list[HostError], total: int) -> None:
+        self.errors = tuple(errors)
+        lines = [f"{len(errors)} of {total} hosts can't be reached:", *(f"  {error}" for error in errors)]
+        advice = dict.fromkeys(error.advice for error in errors if error.advice)
+        super().__init__("\n".join(lines), advice="\n".join(advice))
+
+
+async def connect(node: Node, ssh: Ssh, known_hosts: KnownHosts, *, open_socket: OpenSocket = open_socket) -> SshHost:
+    """A host, connected and able to become root.
+
+    Tries for `ssh.connect_timeout` seconds while the host may be booting. Raises ConnectError when it doesn't answer,
+    HostKeyError when it is not known to be the right one, AuthError when it lets us not in or not become root.
+    """
+    return await _connect(node, Dialer(ssh, known_hosts, open_socket))
+
+
+async def connect_all(
+    topology: Topology, known_hosts: KnownHosts, *, open_socket: OpenSocket = open_socket
+) -> dict[str, SshHost]:
+    """All hosts of a topology, in parallel, by name and in its order.
+
+    Raises HostsUnreachableError with every host's problem when there is one; nothing stays open then.
+    """
+    dialer = Dialer(topology.ssh, known_hosts, open_socket)
+    tasks = [asyncio.create_task(_connect(node, dialer), name=f"connect {node.name}") for node in topology.nodes]
+    try:
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    except asyncio.CancelledError:
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        await _close(results)
+        raise
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        await _close(results)
+        errors = [error for error in failures if isinstance(error, HostError)]
+        for failure in failures:
+            if not isinstance(failure, HostError):
+                raise failure
+        raise HostsUnreachableError(errors, len(tasks))
+    return {host.name: host for host in results if isinstance(host, SshHost)}
+
+
+async def _close(results: list[SshHost | BaseException]) -> None:
+    await asyncio.gather(*(result.close() for result in results if isinstance(result, SshHost)))
+
+
+async def _connect(node: Node, dialer: Dialer) -> SshHost:
+    connection = await dialer.dial(node)
+    sudo = dialer.ssh.user != "root"
+    if sudo:
+        try:
+            await _check_sudo(node, dialer.ssh.user, connection)
+        except BaseException:
+            connection.abort()
+            raise
+    return SshHost(node.name, connection, partial(dialer.dial, node), sudo=sudo)
+
+
+async def _check_sudo(node: Node, user: str, connection: asyncssh.SSHClientConnection) -> None:
+    line = quoting.one_line(["true"], SUDO_PATIENCE, sudo=True)
+    try:
+        async with asyncio.timeout(SUDO_PATIENCE):
+            ended = await Channels(node.name, connection).execute(quoting.ONE_COMMAND, line, "a first `sudo -n true`")
+    except TimeoutError:
+        raise ConnectError(
+            node.name,
+            f"`sudo -n true` did not finish within {SUDO_PATIENCE:g} s",
+            advice="sudo waits for DNS when the host can't resolve its own name: add it to /etc/hosts there.",
+        ) from None
+    if ended.status == 0:
+        return
+    said = " / ".join(ended.stderr.decode(errors="replace").strip().splitlines()[-2:])
+    if ended.status == 127:  # noqa: PLR2004  (the shell's "not found")
+        advice = f"Install sudo there, or log in as root (ssh.user is {user})."
+    else:
+        advice = f"As root on that host: echo '{user} ALL=(ALL:ALL) NOPASSWD: ALL' > /etc/sudoers.d/meshctl"
+    raise AuthError(node.name, f"{user} can't become root without a password: {said}", advice=advice)

@@ -1,0 +1,50 @@
+"""The operator's private keys: which ones a login offers, and how to name them in an error."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+
+from meshctl.errors import AuthError
+from meshctl.topology.document import Ssh
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a login offers. `agent` is the path of the SSH agent's socket."""
+
+    keys: tuple[asyncssh.SSHKeyPair, ...] | None
+    agent: str | None
+    agent_keys: tuple[Path, ...] | None
+    names: str
+
+
+def load(ssh: Ssh, host: str) -> Identity:
+    """The keys for a login: the named one alone, else the agent's and those in ~/.ssh.
+
+    Raises AuthError naming `host` when the named file can't be used. An encrypted one is left to the agent.
+    """
+    agent = os.environ.get("SSH_AUTH_SOCK")
+    if ssh.identity is None:
+        return Identity((), agent, None, "the SSH agent's keys and those in ~/.ssh" if agent else "the keys in ~/.ssh")
+    path = Path(ssh.identity).expanduser()
+    try:
+        return Identity(tuple(asyncssh.load_keypairs(str(path))), None, None, str(path))
+    except OSError as error:
+        raise AuthError(
+            host, f"the private key {path} can't be read: {error.strerror}", advice="See ssh.identity in the topology."
+        ) from None
+    except asyncssh.KeyEncryptionError:
+        public = path.with_name(path.name + ".pub")
+        if agent is None or not public.exists():
+            raise AuthError(
+                host,
+                f"the private key {path} has a passphrase, and no SSH agent holds it",
+                advice=f'eval "$(ssh-agent)"; ssh-add {path}',
+            ) from None
+        return Identity(None, agent, (public,), f"{path} through the SSH agent")
+    except asyncssh.KeyImportError as error:
+        raise AuthError(
+            host, f"{path} is not a private key: {error}", advice="See ssh.identity in the topology."
+        ) from None

@@ -1,0 +1,282 @@
+"""A host reached over SSH: one connection, few channels, queries that share them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import asyncssh
+
+from meshctl.errors import CommandError, CommandTimeout, ConnectionLost, HostError
+from meshctl.host import batch, filing, quoting
+from meshctl.host.base import QUERY_TIMEOUT, RUN_TIMEOUT, Files, Host, Result
+from meshctl.host.channel import Channels, lost
+
+CHANNELS = 4
+"""At once, on one connection. sshd allows 10 (MaxSessions) but frees them late: 4 never met a refusal, 6 did."""
+
+RUNNING = 3
+"""Of these, for `run` and `put`; the last one is kept for queries, so that a long installation doesn't blind us."""
+
+GRACE = 10.0
+"""Seconds after a command's own deadline until we stop believing that the host will end it."""
+
+SLOWEST_LINK = 200_000.0
+"""Bytes per second that the way to a host is trusted to carry; gives large files more time."""
+
+Dial = Callable[[float | None], Awaitable[asyncssh.SSHClientConnection]]
+"""Connects anew; the argument is how many seconds to keep trying, None for the topology's `connect_timeout`."""
+
+
+@dataclass(eq=False, slots=True)
+class _Pending:
+    """A query on its way."""
+
+    argv: tuple[str, ...]
+    command: str
+    seconds: float
+    answer: asyncio.Future[batch.Answer]
+    since: float = 0.0
+
+    @property
+    def what(self) -> str:
+        return f"`{' '.join(self.argv)}`"
+
+    def fail(self, error: HostError) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class SshHost(Host):
+    """See Host. Made by `meshctl.host.connect`; close it, or use it as an async context manager."""
+
+    def __init__(self, name: str, connection: asyncssh.SSHClientConnection, dial: Dial, *, sudo: bool) -> None:
+        self.name = name
+        self._dial = dial
+        self._sudo = sudo
+        self._channels = Channels(name, connection)
+        self._slots = asyncio.Semaphore(CHANNELS)
+        self._run_slots = asyncio.Semaphore(RUNNING)
+        self._putting = asyncio.Lock()  # the staging folders have fixed names
+        self._reconnecting = asyncio.Lock()
+        self._pending: list[_Pending] = []
+        self._gathering = False
+        self._batches: set[asyncio.Task[None]] = set()
+
+    @property
+    def round_trips(self) -> int:
+        """Channels used so far, over all connections."""
+        return self._channels.opened
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection has not been seen to end. A dead peer is noticed within 8 seconds."""
+        return not self._channels.connection.is_closed()
+
+    async def query(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = QUERY_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+        ok: Collection[int] | None = (0,),
+    ) -> Result:
+        """See Host. A query with `stdin` takes a channel of its own."""
+        if stdin is None:
+            return self._judge(argv, await self._ask(argv, timeout), ok)
+        async with self._slots:
+            return self._judge(argv, await self._execute(argv, stdin, timeout), ok)
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        reason: str,
+        stdin: bytes | None = None,
+        timeout: float = RUN_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+        ok: Collection[int] | None = (0,),
+    ) -> Result:
+        """See Host. When cancelled, the command on the host goes on until it ends or reaches its deadline."""
+        del reason  # for those who watch
+        async with self._run_slots, self._slots:
+            return self._judge(argv, await self._execute(argv, stdin or b"", timeout), ok)
+
+    async def put(self, files: Files) -> frozenset[str]:
+        """See Host. Written files are looked at again: HostError when one is still not as it should be.
+
+        CommandError when the host could not take them, as when an owner doesn't exist there (yet).
+        """
+        for path in files:
+            filing.check_path(path)
+        if not files:
+            return frozenset()
+        async with self._putting:
+            seen = filing.parse_look((await self._ask(filing.look(files), QUERY_TIMEOUT)).stdout)
+            differing = {path: files[path] for path in filing.differing(files, seen)}
+            if differing:
+                await self._store(differing)
+        return frozenset(differing)
+
+    async def reconnect(self, *, seconds: float | None = None) -> None:
+        """Leave the connection and make a new one, trying for `seconds` (default: the topology's connect_timeout).
+
+        For hosts that rebooted. Raises as `connect` does; can be repeated. Concurrent calls make one connection.
+        """
+        before = self._channels.connection
+        async with self._reconnecting:
+            if self._channels.connection is not before:
+                return
+            await self.close()
+            self._channels.connection = await self._dial(seconds)
+
+    async def close(self) -> None:
+        """End the connection; what is still under way gets ConnectionLost."""
+        for task in self._batches:
+            task.cancel()
+        await asyncio.gather(*self._batches, return_exceptions=True)
+        connection = self._channels.connection
+        connection.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await connection.wait_closed()
+                return
+        connection.abort()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # One command on a channel of its own
+
+    async def _execute(self, argv: Sequence[str], stdin: bytes, seconds: float) -> batch.Answer:
+        line = quoting.one_line(argv, seconds, sudo=self._sudo)
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(seconds + GRACE):
+                ended = await self._channels.execute(quoting.ONE_COMMAND, line + stdin, f"`{' '.join(argv)}`")
+        except TimeoutError:
+            raise CommandTimeout(self.name, argv, seconds) from None
+        if ended.status in batch.TIMED_OUT and time.monotonic() - began >= seconds:
+            raise CommandTimeout(self.name, argv, seconds)
+        return batch.Answer(ended.status, ended.stdout, ended.stderr)
+
+    async def _store(self, files: Files) -> None:
+        stream = filing.archive(files)
+        seconds = RUN_TIMEOUT + len(stream) / SLOWEST_LINK
+        async with self._run_slots, self._slots:
+            answer = await self._execute(filing.store(files), stream, seconds)
+        said = answer.stderr.decode(errors="replace")
+        if answer.status != 0:
+            raise CommandError(self.name, ("put", *files), answer.status, said, advice=filing.advice(said))
+        seen = filing.parse_look(answer.stdout)
+        wrong = filing.differing(files, seen)
+        if wrong:
+            raise HostError(
+                self.name,
+                filing.still_different(files, seen, wrong),
+                advice="Something on the host changes these files right after they were written; find out what it is.",
+            )
+
+    def _judge(self, argv: Sequence[str], answer: batch.Answer, ok: Collection[int] | None) -> Result:
+        out, err = answer.stdout.decode(errors="replace"), answer.stderr.decode(errors="replace")
+        if ok is not None and answer.status not in ok:
+            raise CommandError(self.name, argv, answer.status, err, stdout=out)
+        return Result(tuple(argv), answer.status, out, err)
+
+    # Queries that travel together
+
+    async def _ask(self, argv: Sequence[str], seconds: float) -> batch.Answer:
+        future: asyncio.Future[batch.Answer] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Pending(tuple(argv), quoting.join(argv), seconds, future))
+        self._start_batch()
+        return await future
+
+    def _start_batch(self) -> None:
+        if self._gathering or not self._pending:
+            return
+        self._gathering = True
+        task = asyncio.create_task(self._batch(), name=f"queries on {self.name}")
+        self._batches.add(task)
+        task.add_done_callback(self._batches.discard)
+
+    async def _batch(self) -> None:
+        taken: list[_Pending] = []
+        try:
+            await self._gather()
+            async with self._slots:
+                taken = self._take()
+                if taken:
+                    await self._send(taken)
+        except asyncio.CancelledError:  # by close()
+            taken = taken or self._take()
+            raise
+        finally:
+            for pending in taken:
+                pending.fail(lost(self.name, pending.what))
+
+    async def _gather(self) -> None:
+        """Let every query that is about to be asked be asked: until a turn of the event loop brings no new one."""
+        count = -1
+        while len(self._pending) > count:
+            count = len(self._pending)
+            await asyncio.sleep(0)
+
+    def _take(self) -> list[_Pending]:
+        self._gathering = False
+        taken, self._pending = self._pending[: batch.LIMIT], self._pending[batch.LIMIT :]
+        self._start_batch()
+        return [pending for pending in taken if not pending.answer.done()]
+
+    async def _send(self, taken: Sequence[_Pending]) -> None:
+        """Carry a batch to the host and its answers back; every future of it is done afterwards."""
+        loop = asyncio.get_running_loop()
+        since = time.monotonic()
+        for pending in taken:
+            pending.since = since
+        timers = [loop.call_later(pending.seconds + GRACE, self._expire, pending) for pending in taken]
+        reader = batch.Reader(lambda number, answer: self._deliver(taken[number], answer))
+        script = batch.script([(pending.command, pending.seconds) for pending in taken])
+        try:
+            async with asyncio.timeout(max(pending.seconds for pending in taken) + GRACE):
+                ended = await self._channels.execute(
+                    quoting.shell(sudo=self._sudo), script, "queries", on_data=reader.feed
+                )
+        except TimeoutError:
+            ended = None
+        except ConnectionLost:
+            return  # what is unanswered gets this error from the caller, each with its own command
+        except batch.FramingError as error:
+            self._refuse(taken, str(error), "A login script on the host prints something where no terminal is.")
+            return
+        except HostError as error:
+            self._refuse(taken, error.message, error.advice)
+            return
+        finally:
+            for timer in timers:
+                timer.cancel()
+        for pending in taken:
+            if ended is None:
+                self._expire(pending)
+            else:
+                said = ended.stderr.decode(errors="replace")
+                pending.fail(CommandError(self.name, pending.argv, ended.status, said or "and gave no answer"))
+
+    def _refuse(self, taken: Sequence[_Pending], message: str, advice: str) -> None:
+        for pending in taken:
+            pending.fail(HostError(self.name, f"{pending.what}: {message}", advice=advice))
+
+    def _deliver(self, pending: _Pending, answer: batch.Answer) -> None:
+        if answer.status in batch.TIMED_OUT and time.monotonic() - pending.since >= pending.seconds:
+            self._expire(pending)
+        elif not pending.answer.done():
+            pending.answer.set_result(answer)
+
+    def _expire(self, pending: _Pending) -> None:
+        pending.fail(CommandTimeout(self.name, pending.argv, pending.seconds))
