@@ -71,7 +71,10 @@ class CablePlan:
 
 @dataclass(frozen=True, slots=True)
 class LabPlan:
-    """The whole lab. `controller` is the lab's own address on the management bridge, with its prefix length."""
+    """The whole lab. `controller` is the lab's own address on the management bridge, with its prefix length.
+
+    `userspace_ovs`: the kernel has no Open vSwitch, so the hosts' mesh NICs are bridged by the shim.
+    """
 
     name: str
     image: str
@@ -79,6 +82,7 @@ class LabPlan:
     ssh_port: int
     controller: str
     gateway: str | None
+    userspace_ovs: bool
     hosts: tuple[HostPlan, ...]
     cables: tuple[CablePlan, ...]
 
@@ -117,7 +121,9 @@ def _host_from(raw: dict[str, Any]) -> HostPlan:
     return HostPlan(**raw | {"mesh": tuple(raw["mesh"])}, nics=nics, disks=disks)
 
 
-def from_topology(topology: "Topology", name: str, image: str, disk_size: int = DISK_SIZE) -> LabPlan:
+def from_topology(
+    topology: "Topology", name: str, image: str, *, userspace_ovs: bool, disk_size: int = DISK_SIZE
+) -> LabPlan:
     """What has to be built so that the topology finds every address, NIC and disk that it names."""
     network = _management_network([n.management for n in topology.nodes])
     cables = tuple(
@@ -129,7 +135,15 @@ def from_topology(topology: "Topology", name: str, image: str, disk_size: int = 
     taken = [n.management for n in topology.nodes] + ([gateway.split("/")[0]] if gateway else [])
     controller = _free_address(network, taken)
     return LabPlan(
-        name, image, topology.ssh.user, topology.ssh.port, str(controller), gateway, hosts, cables
+        name,
+        image,
+        topology.ssh.user,
+        topology.ssh.port,
+        str(controller),
+        gateway,
+        userspace_ovs,
+        hosts,
+        cables,
     )
 
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import shutil
+import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from meshctl.lab import cgroups, disks, image, machines, plan, seed, sockets, tools, wiring
+from meshctl.lab.capabilities import kernel_has_ovs
 from meshctl.lab.errors import LabError
 from meshctl.lab.locks import locked
-from meshctl.lab.names import NETNS, LabPaths, check_lab_name, lab_lock, namespaces_of, paths
+from meshctl.lab.names import NETNS, LabPaths, check_lab_name, host_namespace, lab_lock, namespaces_of, paths
+from meshctl.lab.netns import acall_in
 from meshctl.lab.plan import HostPlan, LabPlan
 from meshctl.lab.proc import run, wait_until
 
@@ -41,7 +44,8 @@ async def up(
     tools.check()
     lab_name = check_lab_name(name or topology.cluster)
     folder = await image.ensure(image_name, progress)
-    wanted = plan.from_topology(topology, lab_name, str(folder), disk_size)
+    shim = not await kernel_has_ovs()
+    wanted = plan.from_topology(topology, lab_name, str(folder), userspace_ovs=shim, disk_size=disk_size)
     async with locked(lab_lock(lab_name), f"lab {lab_name}", _BUSY_SECONDS):
         await _prepare(wanted)
         await wiring.build(wanted)
@@ -94,11 +98,12 @@ async def _start_one(lab: LabPlan, host: HostPlan) -> None:
             raise LabError(f"host {host.name} of lab {lab.name} went off while booting", advice=f"See {console}.")
         try:
             (await sockets.connect(lab.name, host.management.split("/")[0], lab.ssh_port, 1)).close()
+            nics = await acall_in(host_namespace(lab.name, host.name), socket.if_nameindex)
         except (OSError, LabError):  # not up yet; the deadline is ours
             return False
-        return True
+        return {nic.name for nic in host.nics} <= {name for _, name in nics}
 
-    await wait_until(f"sshd on {host.name}", BOOT_SECONDS, answers, advice=f"See {console}.")
+    await wait_until(f"sshd and the NICs of {host.name}", BOOT_SECONDS, answers, advice=f"See {console}.")
 
 
 def existing(name: str) -> LabPlan:

@@ -8,16 +8,20 @@ import asyncio
 import contextlib
 import signal
 import sys
+import traceback
+from pathlib import Path
 
 from meshctl.lab import cgroups, disks, plan, wiring
 from meshctl.lab.errors import LabError
 from meshctl.lab.locks import held_for_life
 from meshctl.lab.machines import boot_argv, boot_environment
-from meshctl.lab.names import paths
+from meshctl.lab.names import host_namespace, paths
 from meshctl.lab.plan import HostPlan, LabPlan
+from meshctl.lab.shim import Shim, hide
 
 # What nspawn exits with when the host asked for a reboot and nobody is registered to do it.
 _REBOOT = 133
+_SHIM_AGAIN = 1.0
 
 
 async def supervise(lab: LabPlan, host: HostPlan, power: asyncio.Event) -> int:
@@ -42,18 +46,45 @@ async def _boot(lab: LabPlan, host: HostPlan, power: asyncio.Event) -> int:
     names.parent.mkdir(parents=True, exist_ok=True)
     names.write_text(disks.tmpfiles(devices))
     await wiring.plug_in(lab, host)
+    if lab.userspace_ovs and _has_ovs(lab, at.upper):
+        for nic in host.mesh:
+            await hide(host_namespace(lab.name, host.name), host, nic)
     process = await asyncio.create_subprocess_exec(
         *boot_argv(lab, host, cgroup, devices), stdin=asyncio.subprocess.DEVNULL, env=boot_environment()
     )
+    shim = asyncio.create_task(_emulate(lab, host)) if lab.userspace_ovs else None
+    status = await _until_off(process, power, cgroup)
+    if shim:
+        shim.cancel()
+        await asyncio.wait({shim})
+    print(f"--- nspawn of {host.name} exited with {status}", flush=True)  # noqa: T201  (the console log)
+    return status
+
+
+async def _until_off(process: asyncio.subprocess.Process, power: asyncio.Event, cgroup: Path) -> int:
     off = asyncio.create_task(power.wait())
     exited = asyncio.create_task(process.wait())
     await asyncio.wait({off, exited}, return_when=asyncio.FIRST_COMPLETED)
     off.cancel()
     if not exited.done():
         await cgroups.kill(cgroup)
-    status = await exited
-    print(f"--- nspawn of {host.name} exited with {status}", flush=True)  # noqa: T201  (the console log)
-    return status
+    return await exited
+
+
+async def _emulate(lab: LabPlan, host: HostPlan) -> None:
+    """The shim, started anew when it fails: a host can be in any state, and its console log tells what happened."""
+    while True:
+        try:
+            await Shim(lab, host).run()
+        except Exception:  # noqa: BLE001
+            traceback.print_exc()
+            await asyncio.sleep(_SHIM_AGAIN)
+
+
+def _has_ovs(lab: LabPlan, upper: Path) -> bool:
+    """Will Open vSwitch start with this boot? Then its NICs have to be behind its bridges before it looks."""
+    switch = "usr/sbin/ovs-vswitchd"
+    return (upper / switch).is_file() or Path(lab.image, "rootfs", switch).is_file()
 
 
 async def _main(lab_name: str, node: str) -> int:

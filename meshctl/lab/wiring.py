@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from meshctl.lab.kernelnet import stop_tx_offload
 from meshctl.lab.locks import locked
 from meshctl.lab.names import NETNS, host_namespace, lab_namespace, paths
 from meshctl.lab.netns import acall_in
@@ -58,24 +59,35 @@ def _allow_ipv6(bridge: str) -> None:
     Path(f"/proc/sys/net/ipv6/conf/{bridge}/disable_ipv6").write_text("0")
 
 
-async def plug_in(lab: LabPlan, host: HostPlan, prefix: str = "") -> None:
-    """Give the host a fresh network namespace with all its NICs; mesh NICs are called `prefix` + name."""
+async def plug_in(lab: LabPlan, host: HostPlan) -> None:
+    """Give the host a fresh network namespace with all its NICs."""
     await unplug(lab, host)
     inside = host_namespace(lab.name, host.name)
     await run(["ip", "netns", "add", inside])
     await acall_in(inside, _reset_inherited)
     lines = ["link set lo up"]
     for nic in host.nics:
-        name = f"{prefix}{nic.name}" if nic.name in host.mesh else nic.name
-        mtu = f"mtu {CABLE_MTU}" if name != nic.name else ""
-        lines.append(
-            f"link add {nic.panel} mtu {CABLE_MTU} type veth peer name {name} {mtu} address {nic.mac} netns {inside}"
-        )
+        near = f"link add {nic.panel} mtu {CABLE_MTU} type veth"
+        lines.append(f"{near} peer name {nic.name} address {nic.mac} netns {inside}")
         lines.append(f"link set {nic.panel} alias {host.name}:{nic.name} master {nic.bridge}")
         if nic.name not in host.mesh:
             lines.append(f"link set {nic.panel} up")
     await ip_batch(lab_namespace(lab.name), lines)
+    if lab.userspace_ovs:
+        await _stop_offloads(lab, host)
     await settle(lab)
+
+
+async def _stop_offloads(lab: LabPlan, host: HostPlan) -> None:
+    """On both ends of every pair that userspace OVS may read from."""
+    pairs = [nic for nic in host.nics if nic.bridge != "management"]
+
+    def stop(nics: list[str]) -> None:
+        for nic in nics:
+            stop_tx_offload(nic)
+
+    await acall_in(lab_namespace(lab.name), lambda: stop([nic.panel for nic in pairs]))
+    await acall_in(host_namespace(lab.name, host.name), lambda: stop([nic.name for nic in pairs]))
 
 
 def _reset_inherited() -> None:
