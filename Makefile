@@ -101,7 +101,7 @@ typecheck: $(READY) ## mypy, strict
 	    meshctl tests | sed -E 's#^meshctl/roles/([a-z0-9_]+)/#roles/\1/#'
 
 bench: setup ## Measure what docs/benchmarks.md states (root)
-	$(BIN)/python -m tests.bench
+	$(BIN)/python tests/bench/bench.py
 
 # pip-compile doesn't read dependency groups, so both lists go through a file; no index's address is kept.
 lock: $(READY) ## Lock the newest versions with their hashes into requirements.lock

@@ -60,7 +60,7 @@ def icons_for(encoding: str) -> Icons:
 def draw(board: Board, width: int, tick: int, icons: Icons) -> Text:
     """The whole picture; no line is wider than `width`."""
     width = max(NARROWEST, min(width, WIDEST))
-    lines = [_title(board), *_rows(board, width, tick, icons), *_remarks(board), _legend(icons)]
+    lines = [_title(board), *_rows(board, width, tick, icons), *_remarks(board), *_legend(board, icons)]
     for line in lines:
         line.truncate(width, overflow="ellipsis" if icons is UNICODE else "crop")
     return Text("\n").join(lines)
@@ -121,18 +121,24 @@ def _counts(layer: Layer) -> Text:
 
 def _cell(cell: Cell, now: float, tick: int, icons: Icons) -> str:
     icon = icons.of(cell.state, tick)
-    if cell.state in {State.WAITING, State.BLOCKED}:
-        return icon
     seconds = cell.elapsed(now)
+    if cell.state in {State.WAITING, State.BLOCKED} or (cell.state is State.INTERRUPTED and not cell.started):
+        return icon
     return f"{icon} {seconds:.1f}" if seconds < 99.95 else f"{icon} {seconds:.0f}"  # noqa: PLR2004  (four characters)
 
 
 def _remarks(board: Board) -> list[Text]:
+    """What is being waited for and the latest notes; afterwards the summary has them."""
+    if board.over:
+        return []
     waits = [Text(f"{step} waits: {one_line(what)}", "cyan") for step, what in board.waits.items()]
     notes = [Text(f"note: {one_line(note)}") for note in board.notes]
     return (notes[-_NOTES:] + waits)[-_NOTES:]
 
 
-def _legend(icons: Icons) -> Text:
-    known = ((icons.states[state], state) for state in icons.states if state is not State.INTERRUPTED)
-    return Text("  ".join(f"{icon} {state}" for icon, state in known), "dim")
+def _legend(board: Board, icons: Icons) -> list[Text]:
+    """What the icons mean, for as long as the run lasts; afterwards the summary says it in words."""
+    if board.over:
+        return []
+    known = ((icon, state) for state, icon in icons.states.items() if state is not State.INTERRUPTED)
+    return [Text("  ".join(f"{icon} {state}" for icon, state in known), "dim")]

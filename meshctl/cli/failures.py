@@ -10,6 +10,7 @@ from typing import TextIO
 
 import click
 
+from meshctl.cli.output import coloured
 from meshctl.errors import MeshctlError
 
 INTERRUPTED = 130
@@ -18,14 +19,17 @@ INTERRUPTED = 130
 def report(error: BaseException, stream: TextIO) -> int:
     """Say what is wrong and what to do; returns the exit code."""
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        _say(stream, "interrupted")
+        _say(stream, "interrupted", "Whatever had begun can be taken up again: run the same command.")
         return INTERRUPTED
     if isinstance(error, click.ClickException):
         return _wrong_usage(error, stream)
     found = list(leaves(error))
     expected = [leaf for leaf in found if isinstance(leaf, MeshctlError)]
     for leaf in expected:
-        _say(stream, sentence(leaf), leaf.advice)
+        if hasattr(leaf, "findings"):  # a TopologyError: its lines start with file:line:column, for editors
+            click.echo(str(leaf), file=stream)
+        else:
+            _say(stream, str(leaf), leaf.advice)
     unexpected = [leaf for leaf in found if not isinstance(leaf, MeshctlError | click.Abort | KeyboardInterrupt)]
     if unexpected:
         _crashed(unexpected[0], error, stream)
@@ -39,11 +43,6 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
             yield from leaves(part)
     else:
         yield error
-
-
-def sentence(error: MeshctlError) -> str:
-    """What is wrong; errors of one host begin with its name, those of a file with the place in it."""
-    return str(error)
 
 
 def _wrong_usage(error: click.ClickException, stream: TextIO) -> int:
@@ -82,8 +81,6 @@ def _write_trace(text: str) -> Path | None:
 
 
 def _say(stream: TextIO, message: str, advice: str = "") -> None:
-    red = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    label = click.style("error:", fg="red", bold=True) if red else "error:"
-    click.echo(f"{label} {message}", file=stream, color=red)
-    if advice:
-        click.echo(f"  {advice}", file=stream)
+    click.echo(f"{coloured(stream)('error:', 'red')} {message}", file=stream, color=True)
+    for line in advice.splitlines():
+        click.echo(f"  {line}", file=stream)

@@ -1,8 +1,9 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
 """Standard output: one JSON object, or lines of text."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
 
 import click
 
@@ -24,3 +25,10 @@ def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
 def counted(number: int, thing: str, plural: str = "") -> str:
     """`1 host`, `2 hosts`, `2 changes`."""
     return f"{number} {thing if number == 1 else plural or thing + 's'}"
+
+
+def coloured(stream: TextIO) -> Callable[[str, str], str]:
+    """(text, colour) -> text as the stream wants it: plain where it is no terminal, for NO_COLOR and TERM=dumb."""
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return lambda text, _colour: text
+    return lambda text, colour: click.style(text, fg=colour, bold=True)

@@ -15,9 +15,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "changed": len(report.changes),
         "wall_s": round(report.wall_s, 3),
         "critical_path_s": round(sum(result.seconds for result in report.critical_path), 3),
-        "critical_path": [
-            {"id": result.step.id, "seconds": round(result.seconds, 3)} for result in report.critical_path
-        ],
+        "critical_path": [result.step.id for result in report.critical_path],
         "controller": {"cpu_s": round(report.cpu_s, 3), "max_rss_mb": round(report.max_rss_mb, 1)},
         "steps": [_step(result) for result in report.results],
         "problems": [_problem(result.step.id, problem) for result in report.results for problem in result.problems],

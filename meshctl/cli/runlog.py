@@ -96,10 +96,16 @@ def _logger(file: TextIO) -> Any:
         processors=[
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.format_exc_info,
+            _readable_order,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.BoundLogger,
     )
+
+
+def _readable_order(_logger: Any, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """When and what first, as a reader expects of a log."""
+    return {"time": line.pop("time"), "event": line.pop("event"), **line}
 
 
 def _private(path: Path) -> TextIO:

@@ -1,27 +1,29 @@
 """What an operator reads when a run is over: the outcome, what took the time, what is wrong, and how to go on."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from meshctl.cli.output import counted
 from meshctl.cli.printable import one_line
-from meshctl.events import Kind, Report, State, StepResult
+from meshctl.events import Kind, Report, State
 from meshctl.roles.base import Problem
 
 Style = Callable[[str, str], str]
 """(text, colour) -> text; the identity where colours are unwanted."""
 
+_LINES = 7
+"""Of what a host printed: enough to see what it is about; the log has the rest."""
+
 
 def summarize(report: Report, *, again: str, log: str, style: Style) -> str:
     """The whole summary; `again` is the command that resumes the run, `log` the file that has every detail."""
-    parts = ["\n".join(_headline(report, style))]
-    if report.critical_path:
-        parts.append("\n".join(_critical_path(report)))
-    problems = [(result, problem) for result in report.results for problem in result.problems]
-    if problems:
-        parts.append("\n".join(line for result, problem in problems for line in _problem(result, problem, style)))
+    parts = [_headline(report, style)]
+    parts += [_problem(problem, places, style) for problem, places in _grouped(report).items()]
     if not report.ok:
-        parts.append("\n".join(_how_to_go_on(report, again)))
-    return "\n\n".join([*parts, f"Log: {log}"])
+        parts.append(_how_to_go_on(report, again))
+    if report.critical_path and not report.interrupted:
+        parts.append(_critical_path(report))
+    return "\n\n".join(["\n".join(part) for part in parts] + [f"Log: {log}"])
 
 
 def _headline(report: Report, style: Style) -> Iterator[str]:
@@ -47,18 +49,26 @@ def _what_changed(report: Report) -> str:
 def _critical_path(report: Report) -> Iterator[str]:
     total = sum(result.seconds for result in report.critical_path)
     yield f"Critical path, {total:.1f} s: the chain of steps that the run could not be shorter than"
-    for result in report.critical_path:
+    for result in (result for result in report.critical_path if result.seconds >= 0.05):  # noqa: PLR2004  (0.1 s)
         yield f"  {result.seconds:6.1f} s  {result.step.id}"
 
 
-def _problem(result: StepResult, problem: Problem, style: Style) -> Iterator[str]:
-    where = f"{result.step.id}, {problem.host}" if problem.host else result.step.id
-    yield style(f"{where}:", "red") + f" {one_line(problem.what)}"
+def _grouped(report: Report) -> dict[Problem, list[str]]:
+    """Each problem once, with its host left out, and where it was met: one cause often shows on every host."""
+    groups: dict[Problem, list[str]] = {}
+    for result in report.results:
+        for problem in result.problems:
+            place = result.step.id if problem.host in {"", result.step.node} else f"{result.step.id}, {problem.host}"
+            groups.setdefault(replace(problem, host=""), []).append(place)
+    return groups
+
+
+def _problem(problem: Problem, places: list[str], style: Style) -> Iterator[str]:
+    yield style(f"{'; '.join(places)}:", "red") + f" {one_line(problem.what)}"
     for name in ("expected", "seen", "command", "advice"):
-        if text := getattr(problem, name).strip():
-            lines = text.splitlines()
-            yield f"  {name + ':':<9} {one_line(lines[0])}"
-            yield from (f"  {'':<9} {one_line(line)}" for line in lines[1:6])
+        lines = getattr(problem, name).strip().splitlines()
+        for label, line in zip((f"{name}:", *[""] * _LINES), lines, strict=False):
+            yield f"  {label:<9} {one_line(line)}"
 
 
 def _how_to_go_on(report: Report, again: str) -> Iterator[str]:
@@ -68,4 +78,5 @@ def _how_to_go_on(report: Report, again: str) -> Iterator[str]:
     )
     yield f"Works: {', '.join(works) or 'no layer yet'}"
     yield f"Does not, or was not reached: {', '.join(broken)}"
-    yield f"To go on after mending it: {again}  (what is in place stays as it is)"
+    yield f"To go on{'' if report.interrupted else ', after mending it'}: {again}"
+    yield "  What is in place stays as it is; a run may be repeated at any time."

@@ -1,0 +1,168 @@
+# ruff: noqa: PLC0415  (imports happen where they are needed)
+"""`bootstrap` and `verify`: a plan, an executor, and the readers of its events."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from meshctl.cli.options import Options, topology_argument
+from meshctl.cli.output import counted, emit_json
+
+if TYPE_CHECKING:
+    from meshctl.cli.runlog import RunLog
+    from meshctl.events import Event, Report
+    from meshctl.plan import Plan
+    from meshctl.state import StateFolder
+    from meshctl.topology import Topology
+
+    Reader = Callable[[Event], None]
+
+UNHEALTHY, INTERRUPTED = 4, 130
+
+_accept_new = click.option(
+    "--accept-new-host-keys", "accept_new", is_flag=True, help="Record unknown SSH host keys instead of asking."
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one run is about."""
+
+    command: Literal["bootstrap", "verify"]
+    topology: "Topology"
+    options: Options
+    state: "StateFolder"
+    accept_new: bool
+
+    @property
+    def again(self) -> str:
+        """The command line that goes on where this run ended."""
+        return f"{self.options.prefix} {self.command} {self.topology.source}"
+
+
+@click.command(short_help="Converge all hosts, layer by layer, and prove each layer.")
+@topology_argument
+@click.option("--yes", is_flag=True, help="Don't ask before changing hosts.")
+@_accept_new
+@click.pass_obj
+def bootstrap(options: Options, topology: Path, *, yes: bool, accept_new: bool) -> int:
+    """Make the hosts one cluster: converge each layer, and prove that it works before the next one builds on it.
+
+    Safe to run again at any time: what is in place stays as it is, and an interrupted run goes on.
+    """
+    from meshctl.topology import load
+
+    loaded = load(topology)
+    if not yes:
+        _ask(options, loaded)
+    return _run(Job("bootstrap", loaded, options, options.state(loaded), accept_new))
+
+
+@click.command(short_help="Look at every layer's gate; change nothing.")
+@topology_argument
+@_accept_new
+@click.pass_obj
+def verify(options: Options, topology: Path, *, accept_new: bool) -> int:
+    """Prove that every layer works. Changes nothing on any host."""
+    from meshctl.topology import load
+
+    loaded = load(topology)
+    return _run(Job("verify", loaded, options, options.state(loaded), accept_new))
+
+
+def _ask(options: Options, topology: "Topology") -> None:
+    """One question; without a terminal a lab needs none, and real hosts need --yes."""
+    from meshctl.errors import UsageError
+
+    if not sys.stdin.isatty():
+        if options.lab is not None:
+            return
+        raise UsageError("bootstrap changes hosts, and there is no terminal to ask on", advice="Pass --yes.")
+    where = f"lab {options.lab_name(topology)}" if options.lab is not None else "real hosts"
+    hosts = ", ".join(f"{node.name} ({node.management})" for node in topology.nodes)
+    if not click.confirm(f"Bootstrap cluster {topology.cluster} on {where} {hosts}?", err=True):
+        raise UsageError("nothing was changed: you did not agree")
+
+
+def _run(job: Job) -> int:
+    from meshctl.cli.runlog import RunLog
+    from meshctl.errors import MeshctlError
+
+    try:
+        job.state.ensure()
+        with RunLog.of(job.command, job.state.runs, job.options.log_file) as log:
+            report = asyncio.run(_converge(job, log))
+    except MeshctlError as error:
+        if job.options.json:
+            from meshctl.cli.report import not_started
+
+            emit_json(job.command, not_started(getattr(error, "errors", (error,))))
+        raise
+    _show(job, report, log)
+    if report.interrupted:
+        return INTERRUPTED
+    return 0 if report.ok else UNHEALTHY
+
+
+async def _converge(job: Job, log: "RunLog") -> "Report":
+    from meshctl.cli.reach import connected
+    from meshctl.cluster import Cluster
+    from meshctl.executor import Executor
+
+    plan = _plan(job)
+    click.echo(f"connecting to {counted(len(job.topology.nodes), 'host')}", err=True)
+    async with connected(job.topology, job.options, job.state, accept_new=job.accept_new) as hosts:
+        cluster = Cluster(job.topology, hosts, job.state)
+        async with _progress(job.options) as show:
+            return await Executor(plan, cluster, _both(log.take, show)).run()
+
+
+def _plan(job: Job) -> "Plan":
+    from meshctl.plan import bootstrap_plan, verify_plan
+    from meshctl.roles.discovery import discover
+
+    roles = [role(job.topology) for role in discover().values()]
+    return bootstrap_plan(job.topology, roles) if job.command == "bootstrap" else verify_plan(roles)
+
+
+@asynccontextmanager
+async def _progress(options: Options) -> "AsyncIterator[Reader]":
+    """A reader of events that shows the operator the run, in the way standard error can."""
+    from meshctl.cli.live import LiveView, wants_live
+
+    if wants_live(sys.stderr):
+        from rich.console import Console
+
+        async with LiveView(Console(stderr=True), verbose=options.verbose > 0) as view:
+            yield view.take
+    else:
+        from meshctl.cli.plain import PlainLines
+
+        yield PlainLines(lambda line: click.echo(line, err=True), verbose=options.verbose > 0).take
+
+
+def _both(*readers: "Reader") -> "Reader":
+    def emit(event: "Event") -> None:
+        for reader in readers:
+            reader(event)
+
+    return emit
+
+
+def _show(job: Job, report: "Report", log: "RunLog") -> None:
+    if job.options.json:
+        from meshctl.cli.report import as_json
+
+        emit_json(job.command, as_json(report))
+        return
+    from meshctl.cli.output import coloured
+    from meshctl.cli.summary import summarize
+
+    style = coloured(sys.stdout)
+    click.echo(summarize(report, again=job.again, log=str(log.files[-1]), style=style), color=True)

@@ -1,0 +1,78 @@
+"""The way to a cluster's hosts: on the machine's networks, or inside a lab."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+
+import click
+
+from meshctl.cli.options import Options
+from meshctl.host.connect import connect_all
+from meshctl.host.dial import OpenSocket, open_socket
+from meshctl.host.known_hosts import Confirm, KnownHosts
+from meshctl.host.ssh import SshHost
+from meshctl.state import StateFolder
+from meshctl.topology import Node, Topology
+
+
+@asynccontextmanager
+async def connected(
+    topology: Topology, options: Options, state: StateFolder, *, accept_new: bool
+) -> AsyncIterator[dict[str, SshHost]]:
+    """All hosts, connected; closed again at the end. Raises what `connect_all` raises."""
+    open_one: OpenSocket = open_socket
+    if options.lab is not None:
+        topology, open_one = _into_lab(topology, options.lab_name(topology), state)
+    known = KnownHosts(state, accept_new=accept_new, confirm=_confirm_here())
+    hosts = await connect_all(topology, known, open_socket=open_one)
+    try:
+        yield hosts
+    finally:
+        await asyncio.gather(*(host.close() for host in hosts.values()))
+
+
+def _into_lab(topology: Topology, name: str, state: StateFolder) -> tuple[Topology, OpenSocket]:
+    """The topology with the lab's login instead of its own, and sockets made inside the lab.
+
+    A lab's hosts have keys of their own: they come from the lab, and pins of the real hosts don't apply.
+    """
+    from meshctl.lab import running, sockets, tools  # noqa: PLC0415  (only where there is a lab)
+    from meshctl.lab.names import paths  # noqa: PLC0415
+
+    tools.check()
+    running.existing(name)
+    at = paths(name)
+    known = at.known_hosts.read_bytes()
+    if state.read_secret(state.known_hosts.name) != known:
+        state.write_secret(state.known_hosts.name, known)
+    rehearsed = replace(
+        topology,
+        ssh=topology.ssh.model_copy(update={"identity": str(at.ssh_key)}),
+        nodes=tuple(replace(node, host_key=None) for node in topology.nodes),
+    )
+    return rehearsed, partial(sockets.connect, name)
+
+
+def _confirm_here() -> Confirm | None:
+    """A question on the terminal; None where nobody could answer it."""
+    return _confirm if sys.stdin.isatty() and sys.stderr.isatty() else None
+
+
+async def _confirm(node: Node, fingerprint: str) -> bool:
+    click.echo(f"The host key of {node.name} ({node.management}) is unknown: {fingerprint}", err=True)
+    click.echo("Is it the one that the host's console shows? [y/N] ", err=True, nl=False)
+    return (await _line()).strip().lower() in {"y", "yes"}
+
+
+async def _line() -> str:
+    """A line that the operator types, while the connections to other hosts go on and Ctrl-C works."""
+    loop = asyncio.get_running_loop()
+    typed: asyncio.Future[str] = loop.create_future()
+    loop.add_reader(sys.stdin, lambda: typed.done() or typed.set_result(sys.stdin.readline()))
+    try:
+        return await typed
+    finally:
+        loop.remove_reader(sys.stdin)
