@@ -91,6 +91,10 @@ class Host(ABC):
         Each file is replaced atomically; missing folders are made. All files travel in one stream.
         """
 
+    @abstractmethod
+    async def differing(self, files: Files) -> frozenset[str]:
+        """The paths that `put` would write; only looks."""
+
     async def read(self, path: str) -> str | None:
         """A file's text; None when there is no such file."""
         result = await self.query(["cat", "--", path], ok=(0, 1))

@@ -85,10 +85,14 @@ class FakeHost(Host):
 
     async def put(self, files: Files) -> frozenset[str]:
         """Keep the files; see Host."""
-        changed = frozenset(path for path, file in files.items() if self.files.get(path) != file)
+        changed = await self.differing(files)
         self.files.update({path: files[path] for path in changed})
         self.written.extend(sorted(changed))
         return changed
+
+    async def differing(self, files: Files) -> frozenset[str]:
+        """Compare with the files kept; see Host."""
+        return frozenset(path for path, file in files.items() if self.files.get(path) != file)
 
     def _answer(self, argv: Sequence[str], ok: Collection[int] | None) -> Result:
         answer = self._lookup(argv)

@@ -109,16 +109,20 @@ class SshHost(Host):
 
         CommandError when the host could not take them, as when an owner doesn't exist there (yet).
         """
+        async with self._putting:
+            differing = await self.differing(files)
+            if differing:
+                await self._store({path: files[path] for path in differing})
+        return differing
+
+    async def differing(self, files: Files) -> frozenset[str]:
+        """See Host."""
         for path in files:
             filing.check_path(path)
         if not files:
             return frozenset()
-        async with self._putting:
-            seen = filing.parse_look((await self._ask(filing.look(files), QUERY_TIMEOUT)).stdout)
-            differing = {path: files[path] for path in filing.differing(files, seen)}
-            if differing:
-                await self._store(differing)
-        return frozenset(differing)
+        seen = filing.parse_look((await self._ask(filing.look(files), QUERY_TIMEOUT)).stdout)
+        return frozenset(filing.differing(files, seen))
 
     async def reconnect(self, *, seconds: float | None = None) -> None:
         """Leave the connection and make a new one, trying for `seconds` (default: the topology's connect_timeout).

@@ -28,10 +28,10 @@ class ReadOnlyHost(Host):
         self,
         argv: Sequence[str],
         *,
-        reason: str,  # noqa: ARG002  (contract of Host)
-        stdin: bytes | None = None,  # noqa: ARG002  (contract of Host)
-        timeout: float = RUN_TIMEOUT,  # noqa: ARG002, ASYNC109  (contract of Host)
-        ok: Collection[int] | None = (0,),  # noqa: ARG002  (contract of Host)
+        reason: str,
+        stdin: bytes | None = None,
+        timeout: float = RUN_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+        ok: Collection[int] | None = (0,),
     ) -> Result:
         """Refuse: looking must not change anything."""
         raise HostError(self.name, f"`{' '.join(argv)}` was asked for while only looking was allowed")
@@ -39,6 +39,10 @@ class ReadOnlyHost(Host):
     async def put(self, files: Files) -> frozenset[str]:
         """Refuse: looking must not change anything."""
         raise HostError(self.name, f"writing {', '.join(files)} was asked for while only looking was allowed")
+
+    async def differing(self, files: Files) -> frozenset[str]:
+        """Pass on; see Host."""
+        return await self._host.differing(files)
 
 
 class RecordingHost(ReadOnlyHost):

@@ -65,7 +65,7 @@ class Role(ABC):
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
 
-    def render(self, node: Node) -> Files:  # noqa: ARG002  (a role may have no files)
+    def render(self, node: Node) -> Files:
         """The files of this layer on a host. Pure: the same topology gives the same bytes."""
         return {}
 
