@@ -23,7 +23,11 @@ async def until(
         wait=wait_exponential(multiplier=every, min=every, max=5 * every, exp_base=1.3),
         retry=retry_if_result(bool),
     )
+
+    async def look() -> str:  # tenacity awaits only what it knows to be a coroutine function; a lambda is none
+        return await probe()
+
     try:
-        await retrying(probe)
+        await retrying(look)
     except RetryError as error:
         raise WaitError(what, timeout, str(error.last_attempt.result())) from None
