@@ -1,0 +1,1 @@
+"""Layer 1: addresses and MTU on both ends of every cable, and the loopback, by systemd-networkd."""

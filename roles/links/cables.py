@@ -1,0 +1,131 @@
+"""What a cable should be, compared with what the kernel has and with what the other end answers."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+
+from meshctl.cluster import Cluster
+from meshctl.host.base import Host, Result
+from meshctl.roles.base import Problem
+from meshctl.topology import Cable, End, Node, Port
+
+from .parse import Link
+
+HEADERS = 28
+"""Bytes of an IPv4 and an ICMP header (RFC 791, RFC 792): what `ping -s` does not count."""
+SMALL = 56
+NO_SUCH_COMMAND = 127
+
+
+def drift(node: Node, links: Mapping[str, Link]) -> dict[str, str]:
+    """The NICs that are not as the topology has them, each with what is wrong."""
+    wanted = {port.nic: (port.address, port.mtu) for port in node.ports}
+    wrong = {nic: _wrong(links.get(nic), nic, *want) for nic, want in wanted.items()}
+    wrong["lo"] = _wrong(links.get("lo"), "lo", IPv4Interface(node.loopback), None)
+    if node.uplink_nic:
+        wrong[node.uplink_nic] = _wrong(links.get(node.uplink_nic), node.uplink_nic, None, None)
+    return {nic: what for nic, what in wrong.items() if what}
+
+
+def _wrong(link: Link | None, nic: str, address: IPv4Interface | None, mtu: int | None) -> str:
+    if link is None:
+        return f"there is no {nic}"
+    if not link.up:
+        return f"{nic} is down"
+    if address and address not in link.addresses:
+        return f"{nic} lacks {address}"
+    if mtu and link.mtu != mtu:
+        return f"{nic} has MTU {link.mtu} instead of {mtu}"
+    return ""
+
+
+def check(node: Node, links: Mapping[str, Link]) -> Iterator[Problem]:
+    """Problems that one host's kernel shows."""
+    for nic, wrong in drift(node, links).items():
+        what = f"{wrong} (cable {cable})" if (cable := _cable_name(node, nic)) else wrong
+        yield Problem(
+            node.name, what, _expected(node, nic), wrong, f"ip addr show {nic}; networkctl status {nic}",
+            "Run bootstrap again; if it stays, another program configures this NIC.",
+        )  # fmt: skip
+    for port in node.ports:
+        link = links.get(port.nic)
+        if link and link.up and not link.carrier:
+            yield Problem(
+                node.name, f"no carrier on {_cable_name(node, port.nic)}", "a link", f"{port.nic} has no carrier",
+                f"ip link show {port.nic}", f"Is the cable in, and is {port.peer} switched on?",
+            )  # fmt: skip
+
+
+def _cable_name(node: Node, nic: str) -> str:
+    return next((f"{node.name}:{p.nic} <-> {p.peer}:{p.peer_nic}" for p in node.ports if p.nic == nic), "")
+
+
+def _expected(node: Node, nic: str) -> str:
+    if nic == "lo":
+        return f"{node.loopback}/32"
+    return next((f"{p.address}, MTU {p.mtu}" for p in node.ports if p.nic == nic), "up")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One direction of a cable."""
+
+    cable: Cable
+    node: Node
+    port: Port
+
+    @property
+    def size(self) -> int:
+        """What `ping -s` needs for a packet of the cable's MTU."""
+        return self.cable.mtu - HEADERS
+
+    def ping(self, size: int) -> list[str]:
+        """One packet that must not be fragmented, through this NIC; a second for the answer."""
+        argv = ["ping", "-n", "-q", "-M", "do", "-s", str(size), "-c", "1", "-W", "1", "-I", self.port.nic]
+        return [*argv, str(self.port.peer_address.ip)]
+
+
+async def ping_all(cluster: Cluster) -> list[Problem]:
+    """Ask over every cable from both ends at the same time."""
+    ways = [way for cable in cluster.topology.cables for way in _ways(cluster, cable)]
+    problems = await asyncio.gather(*(_ask(way, cluster.host(way.node)) for way in ways))
+    return [problem for problem in problems if problem]
+
+
+def _ways(cluster: Cluster, cable: Cable) -> tuple[Way, Way]:
+    return _way(cluster, cable, cable.a), _way(cluster, cable, cable.b)
+
+
+def _way(cluster: Cluster, cable: Cable, end: End) -> Way:
+    node = cluster.topology.node(end.node)
+    return Way(cable, node, next(port for port in node.ports if port.nic == end.nic))
+
+
+async def _ask(way: Way, host: Host) -> Problem | None:
+    argv = way.ping(way.size)
+    result = await host.query(argv, ok=None)
+    if result.ok:
+        return None
+    if result.status == NO_SUCH_COMMAND:
+        return Problem(way.node.name, "ping is not installed", "iputils-ping", "no such command", "command -v ping")
+    small = await host.query(way.ping(SMALL), ok=None)
+    return _silent(way, argv, result, small_passes=small.ok)
+
+
+def _silent(way: Way, argv: list[str], result: Result, *, small_passes: bool) -> Problem:
+    peer = f"{way.port.peer}:{way.port.peer_nic}"
+    if small_passes:
+        what, seen = f"{way.cable} does not carry its MTU", f"{SMALL + HEADERS} bytes pass, {way.cable.mtu} don't"
+        advice = "Does anything between the two NICs (a switch, a media converter) have a smaller MTU?"
+    else:
+        what, seen = f"no answer over {way.cable}", _said(result) or f"{peer} does not answer"
+        advice = f"Is the cable in the NICs that the topology names? {way.node.name} asks through {way.port.nic}."
+    return Problem(
+        way.node.name, what, f"an answer of {way.cable.mtu} bytes from {way.port.peer_address.ip} ({peer})", seen,
+        " ".join(argv), advice,
+    )  # fmt: skip
+
+
+def _said(result: Result) -> str:
+    return result.stderr.strip().splitlines()[-1] if result.stderr.strip() else ""

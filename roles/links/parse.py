@@ -1,0 +1,64 @@
+"""From the output of `ip`, `grep` and `ping` to typed facts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface as the kernel has it; IPv4 addresses only."""
+
+    name: str
+    mtu: int
+    up: bool
+    carrier: bool
+    addresses: frozenset[IPv4Interface]
+
+
+def links(text: str) -> dict[str, Link]:
+    """`ip -j addr show`, by interface. Raises ValueError when it is something else."""
+    try:
+        return {entry["ifname"]: _link(entry) for entry in json.loads(text) if "ifname" in entry}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no list of interfaces: {error!r}") from error
+
+
+def _link(entry: Mapping[str, Any]) -> Link:
+    addresses = [a for a in entry.get("addr_info", ()) if a.get("family") == "inet"]
+    return Link(
+        name=entry["ifname"],
+        mtu=int(entry["mtu"]),
+        up="UP" in entry["flags"],
+        carrier="LOWER_UP" in entry["flags"],
+        addresses=frozenset(IPv4Interface(f"{a['local']}/{a['prefixlen']}") for a in addresses),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFile:
+    """A .network file of ours on a host: the NIC it is for, and the addresses it gives it."""
+
+    path: str
+    nic: str
+    addresses: tuple[IPv4Interface, ...]
+
+
+def network_files(text: str) -> tuple[NetworkFile, ...]:
+    """`grep -H` of the Name= and Address= lines: `PATH:KEY=VALUE`."""
+    values: dict[str, dict[str, list[str]]] = {}
+    for line in text.splitlines():
+        path, assignment = line.split(":", 1)
+        key, value = assignment.split("=", 1)
+        values.setdefault(path, {}).setdefault(key, []).append(value)
+    return tuple(
+        NetworkFile(path, keys.get("Name", [""])[0], tuple(IPv4Interface(a) for a in keys.get("Address", ())))
+        for path, keys in sorted(values.items())
+    )
+
+
+def words(text: str) -> Sequence[str]:
+    """What a command says in one word per line."""
+    return [line.strip() for line in text.splitlines() if line.strip()]

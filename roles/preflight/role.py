@@ -1,0 +1,65 @@
+"""Preflight: every finding of every host at once, before anything changes."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from meshctl.cluster import Cluster
+from meshctl.errors import ParseError
+from meshctl.host.base import Host
+from meshctl.roles.base import Problem, Role
+from meshctl.topology import Node, Topology
+
+from . import checks, clocks, disks, nics
+from .parse import FactsError, HostFacts, host_facts
+
+SCRIPT = Path(__file__).with_name("facts.sh").read_bytes()
+
+
+class Preflight(Role):
+    """Looks at hosts as they are; has nothing to apply."""
+
+    name = "preflight"
+    summary = "May these hosts become nodes? System, clocks, NICs, cables, disks; changes nothing."
+
+    def __init__(self, topology: Topology, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(topology)
+        self._clock = clock
+
+    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+        """Nothing: the gate does the looking."""
+
+    async def verify(self, cluster: Cluster) -> list[Problem]:
+        """All that is wrong with all hosts. Every problem is final: no waiting mends a host."""
+        looked = await cluster.each(self._look)
+        facts = {name: host for name, (host, _) in looked.items()}
+        offsets = {name: offset for name, (_, offset) in looked.items()}
+        for note in self._notes(facts, offsets):
+            cluster.note(note)
+        return [*self._problems(facts), *checks.across(facts), *clocks.check(offsets)]
+
+    async def _look(self, node: Node, host: Host) -> tuple[HostFacts, clocks.Offset]:
+        argv = ["sh", "-s", "--", *(disk.path for disk in node.disks)]
+        sent = self._clock()
+        result = await host.query(argv, stdin=SCRIPT)
+        received = self._clock()
+        try:
+            facts = host_facts(result.stdout)
+        except FactsError as error:
+            raise ParseError(host.name, argv, str(error), result.stdout or result.stderr) from error
+        return facts, clocks.offset(sent, facts.clock_start, facts.clock_end, received)
+
+    def _problems(self, facts: dict[str, HostFacts]) -> Iterator[Problem]:
+        for node in self.topology.nodes:
+            host = facts[node.name]
+            yield from checks.system(self.topology, node, host)
+            yield from nics.check(self.topology, node, host)
+            yield from disks.check(node, host)
+
+    def _notes(self, facts: dict[str, HostFacts], offsets: dict[str, clocks.Offset]) -> Iterator[str]:
+        for node in self.topology.nodes:
+            host = facts[node.name]
+            yield from checks.system_notes(node, host)
+            yield from nics.notes(node, host)
+            yield from disks.notes(node, host)
+        yield from clocks.notes(offsets)

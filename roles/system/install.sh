@@ -1,0 +1,55 @@
+# Installs packages, repairing what an interrupted run left. Arguments: KEY-URL KEYRING FINGERPRINT for each foreign
+# repository, then "--", then the packages. Debian's packages start half-configured daemons (a standalone OVN database, a
+# FRR without configuration): while policy-rc.d says 101 they don't. It goes away however this script ends; one that
+# the operator made stays.
+
+policy=/usr/sbin/policy-rc.d
+mark='# meshctl: nothing starts while packages are being installed'
+log=/var/log/meshctl-packages.log
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+
+# A second installation waits for the first one, which goes on even when its controller is gone.
+exec 9>/run/meshctl-packages.lock
+flock 9
+trap '' HUP PIPE
+exec 3>&2 >>"$log" 2>&1 </dev/null
+date
+
+allow_starts() { ! grep -qsxF "$mark" "$policy" || rm -f "$policy"; }
+forbid_starts() {
+    [ -e "$policy" ] || { printf '%s\n' '#!/bin/sh' "$mark" 'exit 101' >"$policy.new"
+        chmod 755 "$policy.new" && mv "$policy.new" "$policy"; }
+}
+trap allow_starts EXIT
+trap 'exit 143' INT TERM
+
+apt() {
+    apt-get -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
+}
+
+fetch_key() {
+    [ -s "$2" ] && return
+    apt install ca-certificates gpg || return
+    /usr/lib/apt/apt-helper download-file "$1" "$2.new" || return
+    gpg --batch --show-keys --with-colons "$2.new" | grep -qx "fpr:::::::::$3:" || { echo "$1 is not key $3"; return 1; }
+    mv "$2.new" "$2"
+}
+
+install_all() {
+    forbid_starts || return
+    dpkg --configure -a || return
+    apt -f install || return
+    while [ "$1" != -- ]; do
+        mkdir -p /etc/apt/keyrings && fetch_key "$1" "$2" "$3" || return
+        shift 3
+    done
+    shift
+    apt-get -q -o DPkg::Lock::Timeout=120 update || return
+    apt install "$@"
+}
+
+install_all "$@" 3>&- 9>&-
+status=$?
+[ $status = 0 ] || { grep -E '^(E|dpkg|W): |error' "$log" | tail -n 3; echo "all of it: $log"; } >&3
+exit $status

@@ -1,0 +1,26 @@
+"""From the output of commands to typed facts."""
+
+from dataclasses import dataclass
+
+
+def addresses(text: str) -> dict[str, str]:
+    """`getent ahostsv4 NAME…`: the first address of each name, as `ADDRESS STREAM NAME`."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        words = line.split()
+        if words[1:2] == ["STREAM"] and len(words) > 2:  # noqa: PLR2004  (address, type, name)
+            found.setdefault(words[2], words[0])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Chrony:
+    """The daemon: whether it runs, and whether it started before its configuration was last changed."""
+
+    running: bool
+    outdated: bool
+
+
+def chrony(state: str, newer: str) -> Chrony:
+    """`systemctl is-active`, and `find CONFIGURATION -newercm PIDFILE`, which prints what is newer."""
+    return Chrony(running=state.strip() == "active", outdated=bool(newer.strip()))
