@@ -1,3 +1,4 @@
+# ruff: noqa: T201, S606  (a stopgap)
 """A driver for the lab until `meshctl lab` exists: python -m meshctl.lab up|down|status|ssh|… TOPOLOGY [--name N]."""
 
 import argparse
@@ -15,7 +16,7 @@ from meshctl.topology import load
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m meshctl.lab")
-    parser.add_argument("action", choices="up down status ssh power-off power-on cut heal".split())
+    parser.add_argument("action", choices=["up", "down", "status", "ssh", "power-off", "power-on", "cut", "heal"])
     parser.add_argument("topology", type=Path)
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="NODE [CMD] | A B")
     parser.add_argument("--name", default=os.environ.get("MESHCTL_LAB"), help="lab name (or $MESHCTL_LAB)")

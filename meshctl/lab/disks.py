@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC240  (looking at a few local paths takes microseconds; a thread for each would cost more)
 """The hosts' disks: sparse files on loop devices of their own."""
 
 import json
@@ -36,7 +37,7 @@ async def devices_below(folder: Path) -> list[str]:
 
 
 async def _loops() -> list[tuple[str, Path]]:
-    """All of the machine's. (`losetup --associated` ignores `--json`, seen in util-linux 2.38.)"""
+    """All of the machine's, because `losetup --associated` ignores `--json` (seen in util-linux 2.38)."""
     told = await run(["losetup", "--json", "--list"])
     listed = json.loads(told)["loopdevices"] if told.strip() else []
     return [(d["name"], Path(str(d["back-file"]))) for d in listed]

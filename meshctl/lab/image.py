@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC240  (looking at a few local paths takes microseconds; a thread for each would cost more)
 """The image that all hosts share: built once with mmdebstrap, kept by the hash of its recipe, never changed again."""
 
 import asyncio
@@ -58,6 +59,11 @@ async def _build(wanted: Recipe, final: Path) -> None:
 
 
 def _remove(building: Path) -> None:
+    """Never through a mount: a builder that was killed may have left the machine's /proc or /dev in there."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    inside = [place for place in mounted if building in Path(place).parents]
+    if inside:
+        raise LabError(f"{building} still has mounts of an interrupted build", advice=f"umount {' '.join(inside)}")
     if building.exists():
         shutil.rmtree(building)
 
@@ -73,7 +79,7 @@ async def _bootstrap(wanted: Recipe, root: Path) -> None:
         argv += [f"--customize-hook={_DOWNLOAD}{' '.join(wanted.offered)}"] if wanted.offered else []
         argv += ["--skip=cleanup/apt/cache"] if wanted.offered else []
         argv += ['--customize-hook=chroot "$1" systemctl enable ' + " ".join(wanted.enabled)]
-        await run([*argv, wanted.release, str(root), *([str(listed)] if sources else [])], timeout=_BUILD_SECONDS)
+        await run([*argv, wanted.release, str(root), *([str(listed)] if sources else [])], seconds=_BUILD_SECONDS)
 
 
 async def _repository(root: Path, repo: Path) -> None:
@@ -81,7 +87,7 @@ async def _repository(root: Path, repo: Path) -> None:
     repo.mkdir()
     for package in (root / "var/cache/apt/archives").glob("*.deb"):
         shutil.move(package, repo / package.name)
-    index = await run(["env", f"--chdir={repo}", "apt-ftparchive", "packages", "."], timeout=120)
+    index = await run(["env", f"--chdir={repo}", "apt-ftparchive", "packages", "."], seconds=120)
     if not index:
         raise LabError("the image's package repository is empty", advice="Is the mirror reachable?")
     (repo / "Packages").write_text(index)

@@ -38,7 +38,7 @@ def change_socket() -> socket.socket:
 
 
 def has_generic_netlink(family: str) -> bool:
-    """Has the kernel registered that generic netlink family? (`ovs_datapath`: kernel Open vSwitch.)"""
+    """Tell whether the kernel knows a generic netlink family; `ovs_datapath` is Open vSwitch."""
     name = family.encode() + b"\0"
     attribute = struct.pack("HH", 4 + len(name), _CTRL_ATTR_FAMILY_NAME) + name
     attribute += b"\0" * (-len(attribute) % 4)

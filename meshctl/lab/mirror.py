@@ -31,7 +31,7 @@ def translate(targets: str, own: str, release: str) -> str:
 
 
 async def proxy_options() -> str:
-    """apt's own proxy and date settings of this machine, for the apt that builds the image."""
+    """This machine's proxy and date settings of apt, for the apt that builds the image."""
     dump = await run(["apt-config", "dump"])
     wanted = re.compile(r"Acquire::(https?::Proxy|Check-Valid-Until|Check-Date)\b.*", re.IGNORECASE)
     return "".join(f"{line}\n" for line in dump.splitlines() if wanted.match(line))

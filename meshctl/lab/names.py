@@ -59,7 +59,7 @@ class HostPaths:
 
     @property
     def work(self) -> Path:
-        """overlayfs' scratch folder."""
+        """Scratch folder of overlayfs."""
         return self.base / "work"
 
     @property

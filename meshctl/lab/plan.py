@@ -62,7 +62,7 @@ class CablePlan:
     b: tuple[str, str, str]
 
     def joins(self, node: str, nic: str | None) -> bool:
-        """Does it end at that host, and at that NIC if one is given?"""
+        """Tell whether it ends at that host, and at that NIC if one is given."""
         return any(end[0] == node and nic in (None, end[1]) for end in (self.a, self.b))
 
     def __str__(self) -> str:
@@ -71,12 +71,16 @@ class CablePlan:
 
 @dataclass(frozen=True, slots=True)
 class LabPlan:
-    """The whole lab. `controller` is the lab's own address on the management bridge, with its prefix length.
+    """The whole lab.
 
+    `controller` is the lab's own address on the management bridge, with its prefix length.
+
+    `image` is the folder of the image called `image_name`: the lab keeps it when the recipe changes.
     `userspace_ovs`: the kernel has no Open vSwitch, so the hosts' mesh NICs are bridged by the shim.
     """
 
     name: str
+    image_name: str
     image: str
     ssh_user: str
     ssh_port: int
@@ -110,9 +114,16 @@ def from_json(text: str) -> LabPlan:
 def load(path: Path) -> LabPlan | None:
     """The plan in that file; None if there is no such lab."""
     try:
-        return from_json(path.read_text())
+        text = path.read_text()
     except FileNotFoundError:
         return None
+    try:
+        return from_json(text)
+    except (KeyError, TypeError, ValueError) as e:
+        raise LabError(
+            f"{path} is from another version of meshctl",
+            advice="Take the lab down and boot it again: `meshctl lab down`, `meshctl lab up`.",
+        ) from e
 
 
 def _host_from(raw: dict[str, Any]) -> HostPlan:
@@ -122,21 +133,28 @@ def _host_from(raw: dict[str, Any]) -> HostPlan:
 
 
 def from_topology(
-    topology: "Topology", name: str, image: str, *, userspace_ovs: bool, disk_size: int = DISK_SIZE
+    topology: "Topology", name: str, image: tuple[str, Path], *, userspace_ovs: bool, disk_size: int = DISK_SIZE
 ) -> LabPlan:
-    """What has to be built so that the topology finds every address, NIC and disk that it names."""
+    """What has to be built so that the topology finds every address, NIC and disk that it names.
+
+    `image` is the image's name and folder.
+    """
     network = _management_network([n.management for n in topology.nodes])
     cables = tuple(
         CablePlan(f"cable{i}", _plug(topology, c.a.node, c.a.nic), _plug(topology, c.b.node, c.b.nic))
         for i, c in enumerate(topology.cables)
     )
-    hosts = tuple(_host(topology, name, node, network, cables, disk_size) for node in topology.nodes)
+    hosts = tuple(
+        _host(node, network.network.prefixlen, _nics(name, i, node, cables), disk_size)
+        for i, node in enumerate(topology.nodes)
+    )
     gateway = str(topology.uplink.gateway) if topology.uplink else None
     taken = [n.management for n in topology.nodes] + ([gateway.split("/")[0]] if gateway else [])
     controller = _free_address(network, taken)
     return LabPlan(
         name,
-        image,
+        image[0],
+        str(image[1]),
         topology.ssh.user,
         topology.ssh.port,
         str(controller),
@@ -158,30 +176,26 @@ def panel_end(topology: "Topology", node: str, nic: str) -> str:
     return f"h{index}p{ports.index(nic)}"
 
 
-def _host(
-    topology: "Topology",
-    lab: str,
-    node: "Node",
-    network: IPv4Interface | IPv6Interface,
-    cables: Iterable[CablePlan],
-    disk_size: int,
-) -> HostPlan:
-    index = topology.nodes.index(node)
+def _host(node: "Node", prefixlen: int, nics: tuple[NicPlan, ...], disk_size: int) -> HostPlan:
+    disks = tuple(DiskPlan(d.path, f"disk{i}.img", disk_size) for i, d in enumerate(node.disks))
+    return HostPlan(
+        node.name,
+        f"{node.management}/{prefixlen}",
+        node.management_nic,
+        str(node.loopback),
+        nics,
+        tuple(p.nic for p in node.ports),
+        disks,
+    )
+
+
+def _nics(lab: str, index: int, node: "Node", cables: Iterable[CablePlan]) -> tuple[NicPlan, ...]:
     nics = [_nic(lab, node, node.management_nic, "management", f"h{index}m")]
     for cable in cables:
         nics += [_nic(lab, node, nic, cable.bridge, end) for n, nic, end in (cable.a, cable.b) if n == node.name]
     if node.uplink_nic and node.uplink_nic not in {n.name for n in nics}:
         nics.append(_nic(lab, node, node.uplink_nic, "uplink", f"h{index}u"))
-    disks = tuple(DiskPlan(d.path, f"disk{i}.img", disk_size) for i, d in enumerate(node.disks))
-    return HostPlan(
-        node.name,
-        f"{node.management}/{network.network.prefixlen}",
-        node.management_nic,
-        str(node.loopback),
-        tuple(nics),
-        tuple(p.nic for p in node.ports),
-        disks,
-    )
+    return tuple(nics)
 
 
 def _nic(lab: str, node: "Node", nic: str, bridge: str, end: str) -> NicPlan:

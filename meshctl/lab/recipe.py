@@ -9,12 +9,13 @@ from meshctl.lab.errors import LabError
 
 RELEASE = "trixie"
 
-_HOST = ("systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "sudo", "iproute2")
+# A host as the Debian installer leaves it, without kernel, boot loader and Python.
+_HOST = ("dbus", "iproute2", "kmod", "libpam-systemd", "openssh-server", "sudo", "systemd", "systemd-sysv", "udev")
 
 # All that any layer installs or calls, with the Recommends that matter (Incus' dnsmasq, Ceph's mgr modules).
 STACK = (
     *("acl", "attr", "busybox-static", "ca-certificates", "chrony", "ethtool", "iperf3", "iputils-ping", "nftables"),
-    *("openssl", "procps", "rsync", "squashfs-tools", "tcpdump", "udev", "uidmap", "xz-utils"),
+    *("openssl", "procps", "rsync", "squashfs-tools", "tcpdump", "uidmap", "xz-utils"),
     *("frr", "frr-pythontools"),
     *("openvswitch-switch", "ovn-central", "ovn-host"),
     *("ceph-mon", "ceph-mgr", "ceph-osd", "ceph-mds", "ceph-volume", "ceph-common", "lvm2"),
@@ -36,12 +37,14 @@ _MASKED = (
 _FILES = {
     "etc/environment": "CEPH_VOLUME_ALLOW_LOOP_DEVICES=1\n",
     "etc/systemd/system.conf.d/50-lab.conf": "[Manager]\nDefaultEnvironment=CEPH_VOLUME_ALLOW_LOOP_DEVICES=1\n",
-    "etc/systemd/system/ceph-mon@.service.d/50-lab.conf": '[Service]\nEnvironment="CEPH_ARGS=--mon_data_avail_warn=5"\n',
+    "etc/systemd/system/ceph-mon@.service.d/50-lab.conf": "[Service]\nEnvironment=CEPH_ARGS=--mon_data_avail_warn=5\n",
     # Without CAP_SYS_TIME the unit would be skipped: chronyd runs all the same, and leaves the clock alone (-x).
     "etc/systemd/system/chrony.service.d/50-lab.conf": (
         "[Unit]\nConditionCapability=\n[Service]\nExecStart=\nExecStart=!/usr/sbin/chronyd -x $DAEMON_OPTS\n"
     ),
     "etc/sudoers.d/50-lab": 'Defaults env_keep += "CEPH_VOLUME_ALLOW_LOOP_DEVICES"\n',
+    "etc/default/locale": "LANG=C.UTF-8\n",
+    "etc/apt/apt.conf.d/50-lab": 'Acquire::Languages "none";\n',
     "etc/dpkg/dpkg.cfg.d/50-lab": "force-unsafe-io\n",
     "etc/systemd/journald.conf.d/50-lab.conf": "[Journal]\nStorage=persistent\nSystemMaxUse=200M\n",
 }

@@ -4,10 +4,11 @@ import asyncio
 import shutil
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshctl.lab import cgroups, disks, image, machines, plan, seed, sockets, tools, wiring
-from meshctl.lab.capabilities import kernel_has_ovs
+from meshctl.lab.capabilities import kernel_has_ovs, missing
 from meshctl.lab.errors import LabError
 from meshctl.lab.locks import locked
 from meshctl.lab.names import NETNS, LabPaths, check_lab_name, host_namespace, lab_lock, namespaces_of, paths
@@ -45,27 +46,36 @@ async def up(
     lab_name = check_lab_name(name or topology.cluster)
     folder = await image.ensure(image_name, progress)
     shim = not await kernel_has_ovs()
-    wanted = plan.from_topology(topology, lab_name, str(folder), userspace_ovs=shim, disk_size=disk_size)
+    wanted = plan.from_topology(
+        topology, lab_name, (image_name, folder), userspace_ovs=shim, disk_size=disk_size
+    )
     async with locked(lab_lock(lab_name), f"lab {lab_name}", _BUSY_SECONDS):
-        await _prepare(wanted)
-        await wiring.build(wanted)
-        progress(f"booting {len(wanted.hosts)} hosts")
-        await _start(wanted, wanted.hosts)
-    return wanted
+        lab = await _prepare(wanted)
+        await wiring.build(lab)
+        progress(f"booting {len(lab.hosts)} hosts")
+        await _start(lab, lab.hosts)
+    for sentence in await missing():
+        progress(f"this lab can't rehearse everything: {sentence}")
+    return lab
 
 
-async def _prepare(lab: LabPlan) -> None:
-    """The lab's folder with its plan, keys and seeded hosts; what is there already must be the same lab."""
-    at = paths(lab.name)
-    existing = plan.load(at.plan)
-    if existing not in (None, lab):
+async def _prepare(lab: LabPlan) -> LabPlan:
+    """The lab's folder with its plan, keys and seeded hosts. One that is there already must be the same lab."""
+    there = plan.load(paths(lab.name).plan)
+    if there is None:
+        await _clear(lab.name)
+        await _lay_out(lab)
+        return lab
+    if there != replace(lab, image=there.image):
         raise LabError(
             f"lab {lab.name} exists with another topology or image",
             advice=f"Take it down first (`meshctl lab down`, its name is {lab.name}), or give this one another name.",
         )
-    if existing:
-        return
-    await _clear(lab.name)
+    return there
+
+
+async def _lay_out(lab: LabPlan) -> None:
+    at = paths(lab.name)
     at.base.mkdir(parents=True)
     at.base.chmod(0o700)
     at.state.mkdir(mode=0o700)
@@ -98,12 +108,17 @@ async def _start_one(lab: LabPlan, host: HostPlan) -> None:
             raise LabError(f"host {host.name} of lab {lab.name} went off while booting", advice=f"See {console}.")
         try:
             (await sockets.connect(lab.name, host.management.split("/")[0], lab.ssh_port, 1)).close()
-            nics = await acall_in(host_namespace(lab.name, host.name), socket.if_nameindex)
         except (OSError, LabError):  # not up yet; the deadline is ours
             return False
-        return {nic.name for nic in host.nics} <= {name for _, name in nics}
+        return True
 
-    await wait_until(f"sshd and the NICs of {host.name}", BOOT_SECONDS, answers, advice=f"See {console}.")
+    async def has_nics() -> bool:
+        seen = await acall_in(host_namespace(lab.name, host.name), socket.if_nameindex)
+        return {nic.name for nic in host.nics} <= {name for _, name in seen}
+
+    # In this order: whoever knocks at sshd without logging in, again and again, is shut out by it for a while.
+    await wait_until(f"sshd on {host.name}", BOOT_SECONDS, answers, advice=f"See {console}.")
+    await wait_until(f"the NICs of {host.name}", BOOT_SECONDS, has_nics, advice=f"See {console}.")
 
 
 def existing(name: str) -> LabPlan:

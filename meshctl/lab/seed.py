@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC240  (looking at a few local paths takes microseconds; a thread for each would cost more)
 """What a host has on its disk before its first boot: its identity, its management address, the lab's SSH key.
 
 Written into the upper layer of its root, before anything is mounted.

@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC240  (looking at a few local paths takes microseconds; a thread for each would cost more)
 """Open vSwitch where the kernel has none: what the userspace datapath needs so that the roles see no difference.
 
 It runs in the host's supervisor, outside the host, and reaches in through the host's namespaces. So nothing of it is

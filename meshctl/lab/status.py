@@ -60,7 +60,7 @@ async def _look(lab: LabPlan) -> LabStatus:
     state: Literal["up", "partly up", "down", "broken"] = (
         "broken" if not present else "up" if on == len(hosts) else "partly up" if on else "down"
     )
-    return LabStatus(lab.name, state, lab.image, hosts, cables)
+    return LabStatus(lab.name, state, lab.image_name, hosts, cables)
 
 
 def _look_at_host(lab: LabPlan, host: HostPlan) -> HostStatus:
