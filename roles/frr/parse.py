@@ -49,7 +49,7 @@ def config_lines(text: str) -> frozenset[ConfigLine]:
     context: list[tuple[int, str]] = []
     for raw in text.splitlines():
         line = raw.strip()
-        if not line or line.startswith("!") or line in _FRAMES or line.startswith(_NOT_OURS):
+        if not line or line.startswith(("!", "#")) or line in _FRAMES or line.startswith(_NOT_OURS):
             continue
         depth = len(raw) - len(raw.lstrip())
         context = [entry for entry in context if entry[0] < depth]

@@ -47,7 +47,7 @@ class FrrRole(Role):
     name: ClassVar[str] = "frr"
     summary: ClassVar[str] = "OSPF and BFD over every cable; every loopback reaches every other"
     needs: ClassVar[frozenset[str]] = frozenset({"system", "links"})
-    poll: ClassVar[float] = 0.2
+    poll: ClassVar[float] = 0.1
 
     def render(self, node: Node) -> Files:
         """frr.conf and the list of daemons."""
