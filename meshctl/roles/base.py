@@ -6,6 +6,7 @@ from enum import Enum
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
+from meshctl.errors import HostError, MeshctlError
 from meshctl.host.base import Files, Host
 from meshctl.topology import Node, Topology
 
@@ -46,6 +47,18 @@ class Problem:
     final: bool = False
 
 
+def problem_of(error: MeshctlError, host: str) -> Problem:
+    """The problem that an error is; `host` when the error itself names none."""
+    return Problem(
+        host=error.host if isinstance(error, HostError) else host,
+        what=error.message,
+        expected="",
+        seen=getattr(error, "stderr", "") or getattr(error, "seen", ""),
+        command=" ".join(getattr(error, "argv", ())),
+        advice=error.advice,
+    )
+
+
 class Role(ABC):
     """One layer. An instance lives for one run and belongs to one topology.
 
@@ -72,11 +85,10 @@ class Role(ABC):
     async def prepare(self, cluster: Cluster) -> None:  # noqa: B027  (optional ability)
         """Look at all hosts before the first `apply`: does this layer exist already, and where? Changes nothing."""
 
-    @abstractmethod
-    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:  # noqa: B027  (optional ability)
         """Converge one host: observe first, change only what differs, trust a second look, not an exit code.
 
-        Must be safe to repeat after being killed anywhere.
+        Must be safe to repeat after being killed anywhere. A role that doesn't define it has only a gate.
         """
 
     @abstractmethod
