@@ -54,10 +54,12 @@ class Change:
     step: str
     host: str
     kind: str
-    """`file` or `command`."""
+    """`file`, `service` or `command`."""
     target: str
     """The file's path, or the command line (which never holds a secret)."""
     reason: str
+    diff: str = ""
+    """For files that are only planned: a unified diff."""
 
 
 @dataclass(frozen=True, slots=True)

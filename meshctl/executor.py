@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from meshctl.cluster import Cluster
-from meshctl.errors import ConnectError, ConnectionLost, HostError, MeshctlError, RefusedError, WaitError
+from meshctl.errors import ConnectError, ConnectionLost, MeshctlError, RefusedError, WaitError
 from meshctl.events import (
     Change,
     Changed,
@@ -29,10 +29,11 @@ from meshctl.events import (
     StepStarted,
 )
 from meshctl.host.base import Host
+from meshctl.host.changes import HostChange, Record
 from meshctl.host.views import ReadOnlyHost, RecordingHost
 from meshctl.host.wait import until
 from meshctl.plan import Plan
-from meshctl.roles.base import Problem, Role
+from meshctl.roles.base import Problem, Role, problem_of
 
 _HOPELESS = (ConnectError, ConnectionLost, RefusedError)
 """Errors that looking again will not mend."""
@@ -89,7 +90,7 @@ class Executor:
             self._finish(step, State.INTERRUPTED, started)
             raise
         except MeshctlError as error:
-            self._finish(step, State.FAILED, started, (_problem(error, step),))
+            self._finish(step, State.FAILED, started, (problem_of(error, step.node or ""),))
         except Exception as error:  # noqa: BLE001  (a defect of one role must not take the others' steps down)
             crash = _defect(error, step)
             self._finish(step, State.FAILED, started, (crash,), trace=traceback.format_exc())
@@ -135,9 +136,9 @@ class Executor:
         }
         return replace(self._cluster, hosts=hosts, note=lambda text: self._note(step, text))
 
-    def _recorder(self, step: Step) -> Callable[[str, str, str, str], None]:
-        def record(host: str, kind: str, target: str, reason: str) -> None:
-            change = Change(step.id, host, kind, target, reason)
+    def _recorder(self, step: Step) -> Record:
+        def record(seen: HostChange) -> None:
+            change = Change(step.id, seen.host, seen.kind, seen.target, seen.reason)
             self._changes[step.id].append(change)
             self._emit(Changed(change, self._now()))
 
@@ -190,20 +191,7 @@ async def _look(role: Role, cluster: Cluster, step: Step) -> tuple[Problem, ...]
     try:
         return tuple(await role.verify(cluster))
     except MeshctlError as error:
-        return (replace(_problem(error, step), final=isinstance(error, _HOPELESS)),)
-
-
-def _problem(error: MeshctlError, step: Step) -> Problem:
-    host = error.host if isinstance(error, HostError) else step.node or ""
-    argv = getattr(error, "argv", ())
-    return Problem(
-        host=host,
-        what=error.message,
-        expected="",
-        seen=getattr(error, "stderr", "") or getattr(error, "seen", ""),
-        command=" ".join(argv),
-        advice=error.advice,
-    )
+        return (replace(problem_of(error, step.node or ""), final=isinstance(error, _HOPELESS)),)
 
 
 def _defect(error: Exception, step: Step) -> Problem:

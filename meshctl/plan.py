@@ -35,6 +35,10 @@ class Plan:
         """The steps that directly need this one."""
         return list(self.graph.successors(step_id))
 
+    def ancestors(self, step_id: str) -> set[str]:
+        """All steps that must have succeeded before this one."""
+        return nx.ancestors(self.graph, step_id)
+
 
 def bootstrap_plan(topology: Topology, roles: Sequence[Role]) -> Plan:
     """Everything: prepare, apply and verify of every role."""

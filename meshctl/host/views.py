@@ -1,9 +1,10 @@
 """A host as one step of a run may use it: with every change recorded, or with no change allowed."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from meshctl.errors import HostError
 from meshctl.host.base import QUERY_TIMEOUT, RUN_TIMEOUT, Files, Host, Result
+from meshctl.host.changes import HostChange, Record, kind_of
 
 
 class ReadOnlyHost(Host):
@@ -46,9 +47,9 @@ class ReadOnlyHost(Host):
 
 
 class RecordingHost(ReadOnlyHost):
-    """For `apply`: passes everything on and tells `record(host, kind, target, reason)` about every change."""
+    """For `apply`: passes everything on and tells `record` about every change."""
 
-    def __init__(self, host: Host, record: Callable[[str, str, str, str], None]) -> None:
+    def __init__(self, host: Host, record: Record) -> None:
         super().__init__(host)
         self._record = record
 
@@ -62,12 +63,12 @@ class RecordingHost(ReadOnlyHost):
         ok: Collection[int] | None = (0,),
     ) -> Result:
         """Pass on and record; recorded first, because a command that fails may have changed something, too."""
-        self._record(self.name, "command", " ".join(argv), reason)
+        self._record(HostChange(self.name, kind_of(argv), " ".join(argv), reason))
         return await self._host.run(argv, reason=reason, stdin=stdin, timeout=timeout, ok=ok)
 
     async def put(self, files: Files) -> frozenset[str]:
         """Pass on and record what was written."""
         changed = await self._host.put(files)
         for path in sorted(changed):
-            self._record(self.name, "file", path, "content, mode or owner differed")
+            self._record(HostChange(self.name, "file", path, "content, mode or owner differed"))
         return changed

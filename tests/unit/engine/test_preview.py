@@ -1,0 +1,148 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from meshctl.cluster import Cluster
+from meshctl.host import Host, text
+from meshctl.host.fake import FakeHost
+from meshctl.host.lockstep import Lockstep
+from meshctl.plan import bootstrap_plan
+from meshctl.preview import Preview, Previewer
+from meshctl.roles.base import Problem, Role
+from meshctl.topology import Node
+from tests.unit.engine.toys import Diary, MakeRole
+
+
+async def preview(cluster: Cluster, *classes: type[Role]) -> Preview:
+    plan = bootstrap_plan(cluster.topology, [cls(cluster.topology) for cls in classes])
+    return await Previewer(plan, cluster).run()
+
+
+def fake(cluster: Cluster, name: str) -> FakeHost:
+    host = cluster.hosts[name]
+    assert isinstance(host, FakeHost)
+    return host
+
+
+async def test_changes_are_planned_and_none_is_made(cluster: Cluster, make_role: MakeRole) -> None:
+    plan = await preview(cluster, make_role("a"))
+    assert [(c.host, c.kind, c.target) for c in plan.changes[:2]] == [
+        ("node1", "command", "touch a@node1"),
+        ("node1", "file", "/etc/a"),
+    ]
+    assert plan.changes[1].diff == "--- /dev/null\n+++ b/etc/a\n@@ -0,0 +1 @@\n+x\n\\ No newline at end of file\n"
+    assert all(not fake(cluster, n).ran and not fake(cluster, n).written for n in cluster.hosts)
+
+
+async def test_nothing_to_do_is_empty(cluster: Cluster, diary: Diary, make_role: MakeRole) -> None:
+    diary.quiet = {f"a@node{n}" for n in (1, 2, 3)}
+    assert (await preview(cluster, make_role("a"))).empty
+
+
+async def test_an_existing_file_is_compared_line_by_line(cluster: Cluster, make_role: MakeRole) -> None:
+    fake(cluster, "node2").files["/etc/a"] = text("old\n")
+    plan = await preview(cluster, make_role("a"))
+    diff = next(c.diff for c in plan.changes if c.host == "node2" and c.kind == "file")
+    assert diff.startswith("--- a/etc/a\n+++ b/etc/a\n")
+    assert "-old\n+x\n" in diff
+
+
+class Needy(Role):
+    """Needs what `a` would have installed."""
+
+    name = "needy"
+    needs = frozenset({"a"})
+    summary = "a toy"
+
+    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+        await host.query(["daemon", "--version"])
+
+    async def verify(self, cluster: Cluster) -> list[Problem]:
+        return []
+
+
+async def test_what_lies_behind_a_change_is_unknown_not_wrong(cluster: Cluster, make_role: MakeRole) -> None:
+    for node in cluster.hosts:
+        fake(cluster, node).on("daemon *", status=127, stderr="not found")
+    plan = await preview(cluster, make_role("a"), Needy)
+    assert plan.problems == ()
+    assert {u.step for u in plan.unknown} == {"needy@node1", "needy@node2", "needy@node3"}
+    assert plan.unknown[0].after == ("a@node1", "a@node2", "a@node3")
+
+
+async def test_an_error_with_nothing_before_it_is_a_problem(
+    cluster: Cluster, diary: Diary, make_role: MakeRole
+) -> None:
+    diary.quiet = {f"a@node{n}" for n in (1, 2, 3)}
+    for node in cluster.hosts:
+        fake(cluster, node).on("daemon *", status=127, stderr="not found")
+    plan = await preview(cluster, make_role("a"), Needy)
+    assert not plan.empty
+    assert {(step, p.host) for step, p in plan.problems} == {(f"needy@node{n}", f"node{n}") for n in (1, 2, 3)}
+
+
+async def test_a_defect_is_not_hidden(cluster: Cluster, diary: Diary, make_role: MakeRole) -> None:
+    diary.crash = {"a@node1"}
+    with pytest.raises(ZeroDivisionError):
+        await preview(cluster, make_role("a"))
+
+
+async def test_waiting_for_a_planned_change_is_unknown(cluster: Cluster) -> None:
+    class Waiting(Needy):
+        needs = frozenset[str]()
+
+        async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+            async def down() -> str:
+                return "down"
+
+            await host.run(["systemctl", "start", "x"], reason="it is stopped")
+            await host.until("x", down, timeout=1)
+
+    plan = await preview(cluster, Waiting)
+    assert {c.kind for c in plan.changes} == {"service"}
+    assert plan.unknown[0].after == ("needy@node1",)
+
+
+async def test_the_first_gate_is_looked_at(cluster: Cluster) -> None:
+    class Preflight(Role):
+        name = "preflight"
+        summary = "a toy"
+
+        async def verify(self, cluster: Cluster) -> list[Problem]:
+            return [Problem("node2", "no disk", "/dev/sdb", "nothing", final=True)]
+
+    plan = await preview(cluster, Preflight)
+    assert [(step, p.what) for step, p in plan.problems] == [("preflight.verify", "no disk")]
+
+
+async def test_secrets_are_not_shown(cluster: Cluster, tmp_path: Path) -> None:
+    class Secretive(Needy):
+        needs = frozenset[str]()
+
+        async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+            await host.put({"/etc/key": text("hunter2", mode=0o600, secret=True)})
+
+    plan = await preview(cluster, Secretive)
+    assert "hunter2" not in repr(plan)
+    assert plan.changes[0].diff == "(secret: 7 bytes, not shown)"
+
+
+async def test_questions_of_many_steps_travel_in_waves() -> None:
+    lockstep, asked = Lockstep(), list[str]()
+
+    async def step(number: int, depth: int) -> None:
+        for level in range(depth):
+            question = f"{number}.{level}"
+
+            async def ask(question: str = question) -> str:
+                asked.append(question)
+                return question
+
+            assert await lockstep.join(ask) == question
+
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(step(n, depth) for n, depth in enumerate((3, 1, 2, 3))))
+    assert asked[:4] == ["0.0", "1.0", "2.0", "3.0"]
+    assert set(asked[4:7]) == {"0.1", "2.1", "3.1"}
+    assert set(asked[7:]) == {"0.2", "3.2"}
