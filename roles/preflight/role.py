@@ -26,9 +26,6 @@ class Preflight(Role):
         super().__init__(topology)
         self._clock = clock
 
-    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
-        """Nothing: the gate does the looking."""
-
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """All that is wrong with all hosts. Every problem is final: no waiting mends a host."""
         looked = await cluster.each(self._look)

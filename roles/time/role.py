@@ -35,9 +35,6 @@ class Time(Role):
     needs = frozenset({"system", "frr"})
     poll = 0.5
 
-    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
-        """Nothing: the system role configures chrony."""
-
     def gate_timeout(self) -> float:
         """An election takes some five seconds from the first contact; a node that starts late, some more."""
         return min(60.0, self.topology.timeouts.gate)
