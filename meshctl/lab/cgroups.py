@@ -32,6 +32,17 @@ def host_cgroup(lab: str, node: str) -> Path:
     return lab_cgroup(lab) / node
 
 
+def supervisors_cgroup(lab: str) -> Path:
+    """Where the supervisors of the lab's hosts are, outside whatever session has started them."""
+    return lab_cgroup(lab) / ".supervisors"
+
+
+def enter(place: Path) -> None:
+    """Move this process into the cgroup."""
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "cgroup.procs").write_text("0")
+
+
 def make(lab: str, node: str) -> Path:
     """The host's cgroup, with every controller that the machine lets it have."""
     top = hierarchy()

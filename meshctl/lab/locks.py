@@ -18,28 +18,41 @@ _POLL = 0.05
 async def locked(path: Path, what: str, seconds: float) -> AsyncIterator[None]:
     """Hold the lock; LabTimeout if somebody else keeps it longer than `seconds`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        await _acquire(fd, what, seconds)
+        async with asyncio.timeout(seconds):
+            fd = await _acquire(path)
+    except TimeoutError:
+        raise LabTimeout(
+            f"another meshctl to finish with {what}", seconds, advice="Only one may change it at a time."
+        ) from None
+    try:
         yield
     finally:
         os.close(fd)
 
 
-async def _acquire(fd: int, what: str, seconds: float) -> None:
+async def _acquire(path: Path) -> int:
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _still_there(path, fd):
+                return fd
+        except BlockingIOError:
+            pass
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+        await asyncio.sleep(_POLL)
+
+
+def _still_there(path: Path, fd: int) -> bool:
+    """A lock file that its last holder removed excludes nobody who comes later."""
     try:
-        async with asyncio.timeout(seconds):
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    await asyncio.sleep(_POLL)
-                else:
-                    return
-    except TimeoutError:
-        raise LabTimeout(
-            f"another meshctl to finish with {what}", seconds, advice="Only one may change it at a time."
-        ) from None
+        return path.stat().st_ino == os.fstat(fd).st_ino
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -54,8 +54,7 @@ async def up(
         await wiring.build(lab)
         progress(f"booting {len(lab.hosts)} hosts")
         await _start(lab, lab.hosts)
-    for sentence in await missing():
-        progress(f"this lab can't rehearse everything: {sentence}")
+    progress(f"not rehearsed on this machine: {'; '.join(await missing())}")
     return lab
 
 
@@ -150,7 +149,7 @@ async def down(name: str) -> bool:
     async with locked(lab_lock(name), f"lab {name}", _BUSY_SECONDS):
         found = paths(name).base.exists() or bool(namespaces_of(name)) or cgroups.lab_cgroup(name).exists()
         await _clear(name)
-    lab_lock(name).unlink(missing_ok=True)
+        lab_lock(name).unlink(missing_ok=True)
     return found
 
 
@@ -159,6 +158,7 @@ async def _clear(name: str) -> None:
     at = paths(name)
     nodes = [p.name for p in at.nodes.iterdir()] if at.nodes.is_dir() else []
     await asyncio.gather(*(machines.end_supervisor(name, node) for node in nodes))
+    await cgroups.kill(cgroups.supervisors_cgroup(name))  # those whose lock file is gone
     if cgroups.lab_cgroup(name).exists():
         await cgroups.remove(cgroups.lab_cgroup(name))
     await _clear_namespaces(name)

@@ -92,6 +92,7 @@ async def _main(lab_name: str, node: str) -> int:
     lab = plan.load(paths(lab_name).plan)
     if lab is None:
         raise LabError(f"there is no lab {lab_name}")
+    cgroups.enter(cgroups.supervisors_cgroup(lab_name))
     power = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
