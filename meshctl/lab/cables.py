@@ -1,6 +1,7 @@
 """Pulling cables out and putting them back."""
 
 from meshctl.lab.errors import LabError
+from meshctl.lab.mute import mute, unmute
 from meshctl.lab.names import lab_namespace
 from meshctl.lab.plan import CablePlan, LabPlan
 from meshctl.lab.proc import ip_batch
@@ -28,9 +29,19 @@ async def cut(name: str, a: str, b: str) -> list[CablePlan]:
     return await _set(name, a, b, "down")
 
 
+async def cut_silently(name: str, a: str, b: str, *, one_way: bool = False) -> list[CablePlan]:
+    """Lose everything on the cables between two ends while both keep carrier; `one_way`: only what A sends to B."""
+    cables = between(existing(name), a, b)
+    near = split_end(a)[0]
+    await mute(name, [end[2] for c in cables for end in (c.a, c.b) if not one_way or end[0] == near])
+    return cables
+
+
 async def heal(name: str, a: str, b: str) -> list[CablePlan]:
-    """Put the cables back. Carrier returns where the far host is on."""
-    return await _set(name, a, b, "up")
+    """Put the cables back, whichever way they were cut. Carrier returns where the far host is on."""
+    cables = await _set(name, a, b, "up")
+    await unmute(name, [end[2] for cable in cables for end in (cable.a, cable.b)])
+    return cables
 
 
 async def _set(name: str, a: str, b: str, state: str) -> list[CablePlan]:

@@ -1,11 +1,11 @@
 """What runs, as the kernel tells it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from meshctl.lab import machines, plan, wiring
+from meshctl.lab import machines, mute, plan, wiring
 from meshctl.lab.names import LABS, NETNS, lab_namespace, paths
-from meshctl.lab.plan import HostPlan, LabPlan
+from meshctl.lab.plan import CablePlan, HostPlan, LabPlan
 
 HostState = Literal["on", "off", "unsupervised"]
 
@@ -22,10 +22,11 @@ class HostStatus:
 
 @dataclass(frozen=True, slots=True)
 class CableStatus:
-    """One cable, and whether it is plugged in."""
+    """One cable, whether it is plugged in, and the ends (`HOST:NIC`) from which nothing gets through."""
 
     name: str
     whole: bool
+    silent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,21 @@ async def status(name: str) -> LabStatus | None:
 
 async def _look(lab: LabPlan) -> LabStatus:
     hosts = tuple(_look_at_host(lab, host) for host in lab.hosts)
-    present = await wiring.links(lab.name) if (NETNS / lab_namespace(lab.name)).exists() else {}
-    cables = tuple(
-        CableStatus(str(c), c.bridge in present and wiring.is_up(present[c.bridge])) for c in lab.cables
-    )
+    there = (NETNS / lab_namespace(lab.name)).exists()
+    present = await wiring.links(lab.name) if there else {}
+    muted = await mute.muted(lab.name) if there else set()
+    cables = tuple(_look_at_cable(cable, present, muted) for cable in lab.cables)
     on = sum(1 for h in hosts if h.state != "off")
     state: Literal["up", "partly up", "down", "broken"] = (
         "broken" if not present else "up" if on == len(hosts) else "partly up" if on else "down"
     )
     return LabStatus(lab.name, state, lab.image_name, hosts, cables)
+
+
+def _look_at_cable(cable: CablePlan, present: dict[str, dict[str, Any]], muted: set[str]) -> CableStatus:
+    whole = cable.bridge in present and wiring.is_up(present[cable.bridge])
+    silent = tuple(f"{node}:{nic}" for node, nic, end in (cable.a, cable.b) if end in muted)
+    return CableStatus(str(cable), whole, silent)
 
 
 def _look_at_host(lab: LabPlan, host: HostPlan) -> HostStatus:

@@ -26,21 +26,19 @@ _PANEL_SECONDS = 10
 
 
 async def build(lab: LabPlan) -> None:
-    """The lab's namespace with all its bridges; nothing is touched if it is there."""
+    """The lab's namespace with all its bridges. What is there stays as it is, cut cables too."""
     namespace = lab_namespace(lab.name)
-    if (NETNS / namespace).exists():
-        return
-    await run(["ip", "netns", "add", namespace])
-    await acall_in(namespace, _isolate)
-    v6 = ["management"] if ":" in lab.controller else []
-    lines = ["link set lo up", f"link add management {_SWITCH}", f"link add uplink {_SWITCH}"]
-    lines += [f"link add {cable.bridge} {_CABLE}" for cable in lab.cables]
-    await ip_batch(namespace, lines)
-    for bridge in v6:
-        await acall_in(namespace, lambda name=bridge: _allow_ipv6(name))  # type: ignore[misc]
-    lines = [f"link set {name} up" for name in ("management", "uplink", *(c.bridge for c in lab.cables))]
-    lines.append(f"address add {lab.controller} dev management")
-    lines += [f"address add {lab.gateway} dev uplink"] if lab.gateway else []
+    if not (NETNS / namespace).exists():
+        await run(["ip", "netns", "add", namespace])
+        await acall_in(namespace, _isolate)
+    present = await links(lab.name)
+    bridges = {"management": _SWITCH, "uplink": _SWITCH} | {cable.bridge: _CABLE for cable in lab.cables}
+    new = [name for name in bridges if name not in present]
+    await ip_batch(namespace, ["link set lo up", *(f"link add {name} up {bridges[name]}" for name in new)])
+    if ":" in lab.controller:
+        await acall_in(namespace, lambda: _allow_ipv6("management"))
+    lines = [f"address replace {lab.controller} dev management"]
+    lines += [f"address replace {lab.gateway} dev uplink"] if lab.gateway else []
     await ip_batch(namespace, lines)
 
 
