@@ -1,10 +1,9 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
 """`bootstrap` and `verify`: a plan, an executor, and the readers of its events."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -91,6 +90,8 @@ def _ask(options: Options, topology: "Topology") -> None:
 
 
 def _run(job: Job) -> int:
+    import asyncio
+
     from meshctl.cli.runlog import RunLog
     from meshctl.errors import MeshctlError
 
@@ -150,7 +151,8 @@ async def _progress(options: Options) -> "AsyncIterator[Reader]":
 def _both(*readers: "Reader") -> "Reader":
     def emit(event: "Event") -> None:
         for reader in readers:
-            reader(event)
+            with suppress(OSError):  # a full disk or a closed pipe must not stop the run
+                reader(event)
 
     return emit
 

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -16,8 +16,12 @@ from meshctl.errors import MeshctlError
 INTERRUPTED = 130
 
 
-def report(error: BaseException, stream: TextIO) -> int:
-    """Say what is wrong and what to do; returns the exit code."""
+def report(error: BaseException, stream: TextIO, defects: Sequence[Path] | None = None) -> int:
+    """Say what is wrong and what to do; returns the exit code.
+
+    What nobody foresaw is a defect of meshctl: its trace goes to a file in the first of the `defects` folders that
+    can be written, never to the operator's screen.
+    """
     if isinstance(error, click.Abort | KeyboardInterrupt):
         _say(stream, "interrupted", "Whatever had begun can be taken up again: run the same command.")
         return INTERRUPTED
@@ -32,7 +36,7 @@ def report(error: BaseException, stream: TextIO) -> int:
             _say(stream, str(leaf), leaf.advice)
     unexpected = [leaf for leaf in found if not isinstance(leaf, MeshctlError | click.Abort | KeyboardInterrupt)]
     if unexpected:
-        _crashed(unexpected[0], error, stream)
+        _crashed(unexpected[0], error, stream, _defect_folders() if defects is None else defects)
     return max((leaf.exit_code for leaf in expected), default=1)
 
 
@@ -57,17 +61,20 @@ def _wrong_usage(error: click.ClickException, stream: TextIO) -> int:
     return 1
 
 
-def _crashed(leaf: BaseException, whole: BaseException, stream: TextIO) -> None:
-    where = _write_trace("".join(traceback.format_exception(whole)))
+def _crashed(leaf: BaseException, whole: BaseException, stream: TextIO, defects: Sequence[Path]) -> None:
+    where = _write_trace("".join(traceback.format_exception(whole)), defects)
     text = " ".join(str(leaf).split()) or "no message"
     advice = f"The full trace is in {where}; please report it." if where else "The trace could not be written anywhere."
     _say(stream, f"this is a defect of meshctl: {type(leaf).__name__}: {text[:300]}", advice)
 
 
-def _write_trace(text: str) -> Path | None:
-    """Into the state folder, or the folder for temporary files when that can't be written; mode 0600."""
+def _defect_folders() -> tuple[Path, ...]:
     base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111  (Path.home raises)
-    for folder in (Path(base) / "meshctl" / "defects", Path(tempfile.gettempdir())):
+    return (Path(base) / "meshctl" / "defects", Path(tempfile.gettempdir()))
+
+
+def _write_trace(text: str, folders: Sequence[Path]) -> Path | None:
+    for folder in folders:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -1,7 +1,6 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
 """`meshctl lab …`: the rehearsal cluster. Its name is the cluster's, or what `--lab=NAME` says."""
 
-import asyncio
 import os
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -25,12 +24,15 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-@click.group("lab", cls=_InOrder)
+@click.group("lab", cls=_InOrder, short_help="Rehearse a topology with real hosts on this machine.")
 def group() -> None:
-    """Boot a topology as real hosts in network namespaces of this machine. Needs root."""
+    """Boot a topology as real hosts in network namespaces of this machine. Needs root.
+
+    The lab has the cluster's name unless `meshctl --lab=NAME lab …` gives another.
+    """
 
 
-@group.command()
+@group.command(short_help="Boot the hosts, cables and uplink of a topology.")
 @topology_argument
 @click.option(
     "--image", type=click.Choice(["full", "bare"]), default="full", show_default=True, help="bare: only sshd."
@@ -72,7 +74,10 @@ def status(options: Options, topology: Path | None) -> None:
     _show(options, "status", [_name(options, topology)] if topology else names())
 
 
-@group.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@group.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    short_help="Log in to a host, or run a command there.",
+)
 @topology_argument
 @node_argument
 @click.argument("command", metavar="[CMD]…", nargs=-1, type=click.UNPROCESSED)
@@ -146,6 +151,8 @@ def _name(options: Options, topology: Path) -> str:
 
 
 def _run(what: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio
+
     from meshctl.lab import tools
 
     try:

@@ -53,8 +53,8 @@ class LiveView:
         self._board.take(event)
         if self._verbose and isinstance(event, Changed):
             change = event.change
-            line = f"{event.at:6.1f}s  {change.step}  {change.kind}  {change.target}  ({change.reason})"
-            self._console.print(Text(one_line(line), "dim"), no_wrap=True, overflow="ellipsis", crop=True)
+            line = one_line(f"{change.step}  {change.kind}  {change.target}  ({change.reason})")
+            self._console.print(Text(f"{event.at:6.1f}s  {line}", "dim"), no_wrap=True, overflow="ellipsis", crop=True)
 
     async def _redraw(self) -> None:
         while True:

@@ -24,7 +24,12 @@ class _Root(click.Group):
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--lab", metavar="[=NAME]", help="Reach the hosts inside the running lab of that topology.")
+@click.option(
+    "--lab",
+    metavar="[=NAME]",
+    help="Reach the hosts inside the running lab of that topology.",
+    shell_complete=lambda ctx, _param, begun: ctx.command.shell_complete(ctx, begun),  # after a bare --lab: commands
+)
 @click.option(
     "-o",
     "--output",

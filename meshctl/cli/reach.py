@@ -70,9 +70,10 @@ async def _confirm(node: Node, fingerprint: str) -> bool:
 async def _line() -> str:
     """A line that the operator types, while the connections to other hosts go on and Ctrl-C works."""
     loop = asyncio.get_running_loop()
-    typed: asyncio.Future[str] = loop.create_future()
-    loop.add_reader(sys.stdin, lambda: typed.done() or typed.set_result(sys.stdin.readline()))
+    typed = asyncio.Event()
+    loop.add_reader(sys.stdin, typed.set)
     try:
-        return await typed
+        await typed.wait()
     finally:
         loop.remove_reader(sys.stdin)
+    return sys.stdin.readline()

@@ -30,7 +30,8 @@ class RunLog:
     def __init__(self, files: Iterable[Path]) -> None:
         self.files = tuple(files)
         self._open = ExitStack()
-        self._loggers: list[Any] = []
+        self._sinks: list[TextIO] = []
+        self._logger = _logger(self)
 
     @classmethod
     def of(cls, command: str, runs: Path, more: Path | None) -> Self:
@@ -39,46 +40,54 @@ class RunLog:
         return cls(path for path in (runs / f"{stamp}-{command}.jsonl", more) if path)
 
     def __enter__(self) -> Self:
-        for path in self.files:
-            self._loggers.append(_logger(self._open.enter_context(_private(path))))
+        self._sinks = [self._open.enter_context(_private(path)) for path in self.files]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self.write("run_ended_early", exc_info=error)
+            self.note("run_ended_early", exc_info=error)
         self._open.close()
 
-    def write(self, event: str, **values: Any) -> None:
+    def note(self, event: str, **values: Any) -> None:
         """One line."""
-        for logger in self._loggers:
-            logger.msg(event, **values)
+        self._logger.msg(event, **values)
+
+    def write(self, text: str) -> None:
+        """Structlog's sink."""
+        for sink in self._sinks:
+            sink.write(text)
+
+    def flush(self) -> None:
+        """Structlog's sink, after every line."""
+        for sink in self._sinks:
+            sink.flush()
 
     def take(self, event: Event) -> None:
         """One line per event."""
         match event:
             case RunStarted(cluster, steps):
                 graph = [{"id": step.id, "needs": step.needs} for step in steps]
-                self.write("run_started", cluster=cluster, steps=graph)
+                self.note("run_started", cluster=cluster, steps=graph)
             case StepStarted(step, at):
-                self.write("step_started", step=step.id, at=round(at, 3))
+                self.note("step_started", step=step.id, at=round(at, 3))
             case Changed(change, at):
-                self.write("changed", at=round(at, 3), **asdict(change))
+                self.note("changed", at=round(at, 3), **asdict(change))
             case GateWaits(step, problems, at):
-                self.write("gate_waits", step=step.id, at=round(at, 3), problems=[asdict(p) for p in problems])
+                self.note("gate_waits", step=step.id, at=round(at, 3), problems=[asdict(p) for p in problems])
             case Noted(step, text, at):
-                self.write("noted", step=step.id, at=round(at, 3), text=text)
+                self.note("noted", step=step.id, at=round(at, 3), text=text)
             case StepFinished():
                 self._step_finished(event)
             case RunFinished(report):
                 from meshctl.cli.report import as_json  # noqa: PLC0415  (needed once, at the end)
 
-                self.write("run_finished", **as_json(report))
+                self.note("run_finished", **as_json(report))
 
     def _step_finished(self, event: StepFinished) -> None:
         result = event.result
-        self.write(
+        self.note(
             "step_finished",
             step=result.step.id,
             state=str(result.state),
@@ -90,9 +99,9 @@ class RunLog:
         )
 
 
-def _logger(file: TextIO) -> Any:
+def _logger(sink: Any) -> Any:
     return structlog.wrap_logger(
-        structlog.WriteLogger(file),
+        structlog.WriteLogger(sink),
         processors=[
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.format_exc_info,

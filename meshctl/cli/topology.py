@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from meshctl.topology import Topology, TopologyError
 
 
-@click.command()
+@click.command(short_help="Check a topology file.")
 @topology_argument
 @click.pass_obj
 def validate(options: Options, topology: Path) -> None:
@@ -48,7 +48,7 @@ def schema() -> None:
     click.echo(json.dumps(dialect | Document.model_json_schema(), indent=2, ensure_ascii=False))
 
 
-@click.command()
+@click.command(short_help="Write all files that hosts would get to a folder.")
 @topology_argument
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 @click.pass_obj

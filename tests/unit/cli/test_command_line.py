@@ -1,0 +1,185 @@
+"""Words in, exit code and sentences out; nothing here touches a host."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.shell_completion import BashComplete
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from meshctl.cli.main import root, run
+from meshctl.cli.options import Options, spell_out_lab
+from tests.unit.cli.schemas import check
+
+ROOT = Path(__file__).parents[3]
+TRIANGLE = str(ROOT / "topologies/triangle.yaml")
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--help"], 0, "bootstrap"),
+        (["--version"], 0, "meshctl 0."),
+        (["validate", TRIANGLE], 0, "3 hosts, 3 cables, 3 disks"),
+        (["-v", "validate", TRIANGLE], 0, "192.168.11.0/30"),
+        (["completion", "bash"], 0, "_MESHCTL_COMPLETE"),
+        (["completion", "zsh"], 0, "#compdef meshctl"),
+        (["completion", "fish"], 0, "complete --no-files --command meshctl"),
+        ([], 1, "Usage: meshctl"),
+        (["bootstrp", TRIANGLE], 1, "Did you mean 'bootstrap'?"),
+        (["bootstrap", TRIANGLE, "--yess"], 1, "Did you mean '--yes'?"),
+        (["bootstrap", "--lab", TRIANGLE], 1, "--lab stands before the command"),
+        (["bootstrap"], 1, "Missing argument 'TOPOLOGY'"),
+        (["--output", "yaml", "validate", TRIANGLE], 1, "'yaml' is not one of"),
+        (["validate", "/nowhere.yaml"], 3, "/nowhere.yaml:1:1: can't be read"),
+        (["validate", "/"], 3, "/:1:1: "),
+        (["--lab=No Such", "bootstrap", TRIANGLE], 1, "can't be the name of a lab"),
+    ],
+)
+def test_exit_codes_and_what_is_said(capsys: Captured, words: list[str], code: int, says: str) -> None:
+    assert run(words) == code
+    captured = capsys.readouterr()
+    assert says in (captured.err if code else captured.out)
+    assert captured.out == "" or not code
+    assert "Traceback" not in captured.err
+
+
+def test_unknown_key_names_its_place_and_the_known_one(capsys: Captured, tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text(Path(TRIANGLE).read_text().replace("loopbacks:", "loopback:"))
+    assert run(["validate", str(file)]) == 3
+    said = capsys.readouterr().err.splitlines()
+    assert any(line.startswith(f"{file}:22:3: mesh.loopback: ") and "'loopbacks'" in line for line in said)
+
+
+def test_bootstrap_without_terminal_asks_for_yes(capsys: Captured) -> None:
+    assert run(["bootstrap", TRIANGLE]) == 1
+    assert "Pass --yes." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["bootstrap", "verify"])
+def test_a_run_that_never_started_is_an_object_too(capsys: Captured, command: str) -> None:
+    assert run(["--lab=not-there", "-o", "json", command, TRIANGLE]) == 1
+    captured = capsys.readouterr()
+    report = check(captured.out, f"meshctl/{command}/1")
+    assert not report["ok"]
+    assert report["problems"][0]["what"]
+    assert "error: " in captured.err
+
+
+@pytest.mark.parametrize("name", ["triangle", "five", "ring", "dual"])
+def test_validate_and_render_print_what_their_schemas_say(capsys: Captured, tmp_path: Path, name: str) -> None:
+    topology = str(ROOT / f"topologies/{name}.yaml")
+    assert run(["--output=json", "validate", topology]) == 0
+    assert check(capsys.readouterr().out, "meshctl/validate/1")["ok"]
+    assert run(["--output=json", "render", topology, "--out", str(tmp_path)]) == 0
+    for file in check(capsys.readouterr().out, "meshctl/render/1")["files"]:
+        assert (tmp_path / file["node"] / file["path"].lstrip("/")).stat().st_mode & 0o7777 == int(file["mode"], 8)
+
+
+def test_faults_are_an_object_too(capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("cluster: x\nnodess: {}\n")
+    assert run(["--output=json", "validate", str(tmp_path / "t.yaml")]) == 3
+    assert {f["line"] for f in check(capsys.readouterr().out, "meshctl/validate/1")["findings"]} == {1, 2}
+
+
+def test_schema_of_topologies_accepts_an_example(capsys: Captured) -> None:
+    assert run(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["required"][:2] == ["cluster", "nodes"]
+
+
+def test_render_says_when_it_cannot_write(capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "node1").write_text("in the way")
+    assert run(["render", TRIANGLE, "--out", str(tmp_path)]) == 1
+    assert "can't be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "spelt_out"),
+    [
+        (["--lab", "bootstrap", "t"], ["--lab=", "bootstrap", "t"]),
+        (["--lab=x", "bootstrap"], ["--lab=x", "bootstrap"]),
+        (["--output", "json", "--lab", "verify"], ["--output", "json", "--lab=", "verify"]),
+        (["--log-file", "--lab", "verify"], ["--log-file", "--lab", "verify"]),
+        (["lab", "ssh", "t", "n", "x", "--lab"], ["lab", "ssh", "t", "n", "x", "--lab"]),
+        (["--", "--lab"], ["--", "--lab"]),
+        (["--lab"], ["--lab="]),
+    ],
+)
+def test_bare_lab_never_takes_the_next_word(words: list[str], spelt_out: list[str]) -> None:
+    assert spell_out_lab(words) == spelt_out
+
+
+@pytest.mark.parametrize(("words", "lab"), [([], None), (["--lab"], ""), (["--lab=x"], "x"), (["-v", "--lab"], "")])
+def test_lab_option(words: list[str], lab: str | None) -> None:
+    context = root.make_context("meshctl", [*words, "validate", TRIANGLE])
+    with context:
+        context.invoke(root.callback, **context.params)  # type: ignore[arg-type]
+        assert isinstance(context.obj, Options)
+        assert context.obj.lab == lab
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "offered"),
+    [
+        ([], "boot", {"bootstrap"}),
+        (["--lab"], "veri", {"verify"}),
+        (["lab"], "power", {"power-off", "power-on"}),
+        (["bootstrap"], "--y", {"--yes"}),
+    ],
+)
+def test_completion(words: list[str], begun: str, offered: set[str]) -> None:
+    found = BashComplete(root, {}, "meshctl", "_MESHCTL_COMPLETE").get_completions(words, begun)
+    assert {item.value for item in found} == offered
+
+
+WORDS = ["--lab", "--lab=", "--lab=x y", "-v", "--output", "json", "validate", "schema", "lab", "status", "completion"]
+WORDS += ["render", "--", "-", "", "é", "\ud800", "\x1b[31m", "-vvvx", "--=", "--out=", "x" * 5000, TRIANGLE, "bash"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(WORDS), max_size=5))
+def test_no_traceback_on_nonsense(capsys: Captured, words: list[str]) -> None:
+    assert run(words) in {0, 1, 3}
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "defect" not in said
+
+
+def test_the_module_runs_as_a_program() -> None:
+    argv = [sys.executable, "-m", "meshctl", "validate", "nowhere.yaml"]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("nowhere.yaml:1:1: ")
+
+
+def test_help_imports_only_what_it_needs() -> None:
+    code = "import sys; from meshctl.cli.main import run; run(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
+    )
+    assert "meshctl.cli.lab" in done.stderr.split()
+    heavy = {name.split(".")[0] for name in done.stderr.split()} & {
+        "asyncio",
+        "asyncssh",
+        "pydantic",
+        "networkx",
+        "rich",
+        "structlog",
+        "yaml",
+        "jinja2",
+    }
+    assert not heavy
+
+
+def test_every_command_has_one_line_of_help_that_fits() -> None:
+    context = click.Context(root)
+    commands = [*root.commands.values(), *root.commands["lab"].commands.values()]  # type: ignore[attr-defined]
+    for command in commands:
+        assert not command.get_short_help_str(limit=62).endswith("..."), command.name
+    assert "..." not in root.get_help(context).split("Commands:")[1]
