@@ -29,7 +29,7 @@ packages:
 	        echo "The lab needs packages: run \`sudo apt-get install" $$missing"\`, or this as root." >&2; exit 1; fi; \
 	    echo "Installing" $$missing; \
 	    export DEBIAN_FRONTEND=noninteractive; \
-	    apt-get -q update && apt-get -q -y install --no-install-recommends $$missing; \
+	    apt-get -qq update && apt-get -qq -y install --no-install-recommends $$missing; \
 	fi
 
 # A Python of 3.11 or later with `venv`; as root, the package that has `venv` is installed when it is missing.
@@ -42,7 +42,7 @@ $(READY):
 	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
 	    name=$$($$python -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
 	    if [ "$$(id -u)" != 0 ]; then echo "$$python has no venv: sudo apt-get install $$name" >&2; exit 1; fi; \
-	    apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $$name; fi; \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends $$name; fi; \
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $$python -m venv --clear $(VENV)
 	@echo "Installing dependencies into $(VENV)"
 	@$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes -r requirements.lock
