@@ -12,7 +12,7 @@ from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import columns, emit_json
 
 if TYPE_CHECKING:
-    from meshctl.lab.status import LabStatus
+    from meshctl.lab.status import CableStatus, LabStatus
 
 node_argument = click.argument("node")
 _ends = (click.argument("a", metavar="A"), click.argument("b", metavar="B"))
@@ -45,7 +45,7 @@ def up(options: Options, topology: Path, image: str) -> None:
 
     loaded = load(topology)
     name = options.lab_name(loaded)
-    _run(running.up(loaded, name=name, image_name=image, progress=lambda text: click.echo(text, err=True)))
+    _run(running.up(loaded, name=name, image_name=image, progress=_progress))
     _show(options, "up", [name])
 
 
@@ -71,7 +71,7 @@ def status(options: Options, topology: Path | None) -> None:
     """Show the lab of a topology, or all labs."""
     from meshctl.lab.status import names
 
-    _show(options, "status", [_name(options, topology)] if topology else names())
+    _show(options, "status", [_name(options, topology)] if topology else names(), machine=True)
 
 
 @group.command(
@@ -144,6 +144,11 @@ def power_on(options: Options, topology: Path, node: str) -> None:
     _show(options, "power-on", [name])
 
 
+def _progress(text: str) -> None:
+    """A line on standard error; an enumeration gets a line for each of its parts."""
+    click.echo(text.replace(": ", ":\n  ", 1).replace("; ", "\n  ") if "; " in text else text, err=True)
+
+
 def _name(options: Options, topology: Path) -> str:
     from meshctl.topology import load
 
@@ -163,20 +168,27 @@ def _run(what: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(what)
 
 
-def _show(options: Options, command: str, names: Sequence[str]) -> None:
-    found = _run(_look(names))
+def _show(options: Options, command: str, names: Sequence[str], *, machine: bool = False) -> None:
+    """Print labs; with `machine` also what this machine's kernel can't rehearse."""
+    found, without = _run(_look(names, machine=machine))
     if options.json:
-        emit_json(f"lab-{command}", {"labs": [_as_json(lab) for lab in found]})
+        missing = {"cannot_rehearse": without} if machine else {}
+        emit_json(f"lab-{command}", {"labs": [_as_json(lab) for lab in found], **missing})
         return
     if not found:
         click.echo(f"there is no lab {names[0]}" if names else "there are no labs")
-    click.echo("\n".join(_as_text(lab) for lab in found), nl=bool(found))
+    for lab in found:
+        click.echo(_as_text(lab))
+    if without:
+        click.echo("this machine can't rehearse everything:\n" + "\n".join(f"  {sentence}" for sentence in without))
 
 
-async def _look(names: Sequence[str]) -> "list[LabStatus]":
+async def _look(names: Sequence[str], *, machine: bool) -> "tuple[list[LabStatus], list[str]]":
+    from meshctl.lab.capabilities import missing
     from meshctl.lab.status import status as look
 
-    return [lab for lab in [await look(name) for name in names] if lab]
+    labs = [lab for lab in [await look(name) for name in names] if lab]
+    return labs, await missing() if machine else []
 
 
 def _as_json(lab: "LabStatus") -> dict[str, Any]:
@@ -185,11 +197,16 @@ def _as_json(lab: "LabStatus") -> dict[str, Any]:
         "state": lab.state,
         "image": lab.image,
         "hosts": [{"name": host.name, "state": host.state, "management": host.management} for host in lab.hosts],
-        "cables": [{"cable": cable.name, "whole": cable.whole} for cable in lab.cables],
+        "cables": [{"cable": cable.name, "whole": cable.whole, "silent": list(cable.silent)} for cable in lab.cables],
     }
 
 
 def _as_text(lab: "LabStatus") -> str:
     hosts = [[host.name, host.state, host.management] for host in lab.hosts]
-    cables = [[cable.name, "plugged in" if cable.whole else "cut"] for cable in lab.cables]
+    cables = [[cable.name, _condition(cable)] for cable in lab.cables]
     return "\n".join([f"lab {lab.name} is {lab.state}", columns(hosts), *([columns(cables)] if cables else [])])
+
+
+def _condition(cable: "CableStatus") -> str:
+    plug = "plugged in" if cable.whole else "cut"
+    return f"{plug}, nothing gets through from {', '.join(cable.silent)}" if cable.silent else plug
