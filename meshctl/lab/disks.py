@@ -51,6 +51,4 @@ async def detach_all(folder: Path) -> None:
 
 def tmpfiles(devices: dict[str, str]) -> str:
     """tmpfiles.d lines that give each disk the name the topology uses, at every boot."""
-    return "".join(
-        f"L+ {path} - - - - {device}\n" for path, device in sorted(devices.items()) if path != device
-    )
+    return "".join(f"L+ {path} - - - - {device}\n" for path, device in sorted(devices.items()) if path != device)

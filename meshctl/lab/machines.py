@@ -14,6 +14,7 @@ from meshctl.lab.names import HostPaths, host_namespace, machine_name, paths
 from meshctl.lab.plan import HostPlan, LabPlan
 from meshctl.lab.proc import wait_until
 
+_START_SECONDS = 20
 _STOP_SECONDS = 30
 
 # What Debian's systemd, Incus, Ceph and OVS need from the kernel and nspawn doesn't give by itself.
@@ -81,25 +82,29 @@ async def start(lab: LabPlan, host: HostPlan) -> None:
     """Switch the host on. Returns when its supervisor lives; nothing happens if it does already."""
     if supervisor(lab.name, host.name):
         return
-    at = paths(lab.name).host(host.name)
-    environment = os.environ | {"PYTHONPATH": str(Path(meshctl.__file__).parents[1])}
-    with at.console.open("ab") as console:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "meshctl.lab.supervisor", lab.name, host.name),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            cwd="/",
-            env=environment,
-            start_new_session=True,
-        )
+    console = paths(lab.name).host(host.name).console
+    await _detach(["-m", "meshctl.lab.supervisor", lab.name, host.name], console)
 
     async def alive() -> bool:
-        if process.returncode is not None:
-            raise LabError(f"host {host.name} of lab {lab.name} did not start", advice=f"See {at.console}.")
         return supervisor(lab.name, host.name) is not None
 
-    await wait_until(f"the supervisor of {host.name}", _STOP_SECONDS, alive)
+    await wait_until(f"the supervisor of {host.name}", _START_SECONDS, alive, advice=f"See {console}.")
+
+
+async def _detach(arguments: list[str], console: Path) -> None:
+    """Run Python as a process that outlives this one and belongs to nobody; its output goes to the console's log."""
+    environment = os.environ | {"PYTHONPATH": str(Path(meshctl.__file__).parents[1])}
+    with console.open("ab") as log:
+        launcher = await asyncio.create_subprocess_exec(
+            *("setsid", "--fork", sys.executable, *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=environment,
+        )
+        if await launcher.wait():
+            raise LabError("can't start a process of its own for the host", advice=f"See {console}.")
 
 
 async def power_off(lab: LabPlan, host: HostPlan) -> None:

@@ -4,8 +4,8 @@ import platform
 import re
 
 from meshctl.lab.proc import run
+from meshctl.lab.tools import KEYRING
 
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _FORMAT = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
 
 
@@ -26,7 +26,7 @@ def translate(targets: str, own: str, release: str) -> str:
     lines = []
     for uri, suite, component in sorted({tuple(line.split("|")) for line in targets.splitlines()}):
         if component == "main" and (match := re.fullmatch(rf"(?:{own}|{release})(|-updates|-security)", suite)):
-            lines.append(f"deb [signed-by={_KEYRING}] {uri} {release}{match[1]} main\n")
+            lines.append(f"deb [signed-by={KEYRING}] {uri} {release}{match[1]} main\n")
     return "".join(dict.fromkeys(lines))
 
 

@@ -17,9 +17,7 @@ _DATABASE = "Open_vSwitch"
 class Database:
     """A connection to one host's Open vSwitch database. `bridges` maps name to datapath type, kept up to date."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, changed: Callable[[], None]) -> None:
         self.bridges: dict[str, str] = {}
         self._rows: dict[str, str] = {}
         self._reader = reader

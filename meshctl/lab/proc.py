@@ -48,9 +48,7 @@ async def ip_batch(namespace: str, lines: Sequence[str]) -> None:
         await run(["ip", "-n", namespace, "-batch", "-"], stdin="\n".join(lines) + "\n")
 
 
-async def wait_until(
-    what: str, seconds: float, ready: Callable[[], Awaitable[bool]], *, advice: str = ""
-) -> None:
+async def wait_until(what: str, seconds: float, ready: Callable[[], Awaitable[bool]], *, advice: str = "") -> None:
     """Look until `ready` says true; LabTimeout naming `what` after `seconds`."""
     try:
         async with asyncio.timeout(seconds):

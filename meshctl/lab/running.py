@@ -46,9 +46,7 @@ async def up(
     lab_name = check_lab_name(name or topology.cluster)
     folder = await image.ensure(image_name, progress)
     shim = not await kernel_has_ovs()
-    wanted = plan.from_topology(
-        topology, lab_name, (image_name, folder), userspace_ovs=shim, disk_size=disk_size
-    )
+    wanted = plan.from_topology(topology, lab_name, (image_name, folder), userspace_ovs=shim, disk_size=disk_size)
     async with locked(lab_lock(lab_name), f"lab {lab_name}", _BUSY_SECONDS):
         lab = await _prepare(wanted)
         await wiring.build(lab)

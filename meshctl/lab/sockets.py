@@ -28,4 +28,3 @@ async def connect(lab: str, host: str, port: int, seconds: float = 10) -> socket
         raise
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
-

@@ -2,8 +2,11 @@
 
 import os
 import shutil
+from pathlib import Path
 
 from meshctl.lab.errors import LabError
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 # program → Debian package
 NEEDED = {
@@ -27,6 +30,8 @@ def check() -> None:
             advice="Run the same command with sudo.",
         )
     missing = sorted({package for program, package in NEEDED.items() if not shutil.which(program)})
+    if not KEYRING.exists():
+        missing.append("debian-archive-keyring")
     if missing:
         raise LabError(
             f"the lab needs programs that are not installed: {', '.join(missing)}",

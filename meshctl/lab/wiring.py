@@ -96,9 +96,7 @@ def _reset_inherited() -> None:
 async def unplug(lab: LabPlan, host: HostPlan) -> None:
     """Take the host's NICs away, and with its namespace all it had configured, as when the power goes."""
     present = await links(lab.name)
-    await ip_batch(
-        lab_namespace(lab.name), [f"link delete {nic.panel}" for nic in host.nics if nic.panel in present]
-    )
+    await ip_batch(lab_namespace(lab.name), [f"link delete {nic.panel}" for nic in host.nics if nic.panel in present])
     inside = host_namespace(lab.name, host.name)
     if (NETNS / inside).exists():
         await run(["ip", "netns", "delete", inside])
@@ -120,11 +118,12 @@ async def settle(lab: LabPlan) -> None:
     """Set every panel end to what its cable and the far host's power say. Anyone may call this at any time."""
     async with locked(paths(lab.name).panel_lock, "the patch panel", _PANEL_SECONDS):
         present = await links(lab.name)
-        lines = [line for cable in lab.cables for line in _settle_cable(cable, present)]
+        lines = [line for cable in lab.cables for line in settlement(cable, present)]
         await ip_batch(lab_namespace(lab.name), lines)
 
 
-def _settle_cable(cable: CablePlan, present: dict[str, dict[str, Any]]) -> list[str]:
+def settlement(cable: CablePlan, present: dict[str, dict[str, Any]]) -> list[str]:
+    """The `ip` commands that bring a cable's panel ends to where they belong."""
     whole = is_up(present[cable.bridge])
     ends = [end[2] for end in (cable.a, cable.b)]
     lines = []
