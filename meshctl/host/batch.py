@@ -35,6 +35,7 @@ d=$(mktemp -d /run/meshctl.XXXXXX 2>/dev/null || mktemp -d) || exit {FAILED}
 trap 'rm -rf "$d"' EXIT
 trap 'exit {FAILED}' HUP INT TERM PIPE
 mkfifo "$d/done" && exec 3<>"$d/done" && cd / || exit {FAILED}
+hash timeout
 q() {{
 i=$1 t=$2
 shift 2

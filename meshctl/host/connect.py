@@ -19,13 +19,16 @@ SUDO_PATIENCE = 40.0
 
 
 class HostsUnreachableError(MeshctlError):
-    """Some hosts could not be reached; `errors` has one for each of them."""
+    """Some hosts could not be reached; `errors` has one for each of them.
+
+    Its advice has each kind once, for the first host that needs it.
+    """
 
     def __init__(self, errors: list[HostError], total: int) -> None:
         self.errors = tuple(errors)
         lines = [f"{len(errors)} of {total} hosts can't be reached:", *(f"  {error}" for error in errors)]
-        advice = dict.fromkeys(error.advice for error in errors if error.advice)
-        super().__init__("\n".join(lines), advice="\n".join(advice))
+        alike = {(type(error), error.advice[:30]): error.advice for error in reversed(errors) if error.advice}
+        super().__init__("\n".join(lines), advice="\n".join(reversed(alike.values())))
 
 
 async def connect(node: Node, ssh: Ssh, known_hosts: KnownHosts, *, open_socket: OpenSocket = open_socket) -> SshHost:

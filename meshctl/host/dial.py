@@ -84,6 +84,7 @@ class Dialer:
     ssh: Ssh
     known_hosts: KnownHosts
     open_socket: OpenSocket = field(default=open_socket)
+    keepalive: float = KEEPALIVE
     _identity: identity.Identity | None = None
 
     async def dial(self, node: Node, seconds: float | None = None) -> asyncssh.SSHClientConnection:
@@ -168,7 +169,7 @@ class Dialer:
             gss_host=None,
             x509_trusted_certs=None,
             login_timeout=left,
-            keepalive_interval=KEEPALIVE,
+            keepalive_interval=self.keepalive,
             keepalive_count_max=3,
             compression_algs=None,
         )

@@ -132,7 +132,7 @@ def _steps(files: Files) -> Iterator[str]:
     yield "trap 'exit 75' HUP INT TERM"
     yield "unstage"
     yield join(["mkdir", "--", *stages])
-    yield "tar -C / --no-same-owner --no-same-permissions -xf -"
+    yield "tar -C / --no-same-owner --no-same-permissions --touch -xf -"
     yield from _ownership(files)
     yield join(["sync", "--", *map(staged, files)])
     for folder in folders:

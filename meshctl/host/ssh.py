@@ -45,6 +45,10 @@ class _Pending:
     def what(self) -> str:
         return f"`{' '.join(self.argv)}`"
 
+    def settle(self, answer: batch.Answer) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
     def fail(self, error: HostError) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
@@ -53,8 +57,11 @@ class _Pending:
 class SshHost(Host):
     """See Host. Made by `meshctl.host.connect`; close it, or use it as an async context manager."""
 
-    def __init__(self, name: str, connection: asyncssh.SSHClientConnection, dial: Dial, *, sudo: bool) -> None:
+    def __init__(
+        self, name: str, connection: asyncssh.SSHClientConnection, dial: Dial, *, sudo: bool, grace: float = GRACE
+    ) -> None:
         self.name = name
+        self._grace = grace
         self._dial = dial
         self._sudo = sudo
         self._channels = Channels(name, connection)
@@ -163,7 +170,7 @@ class SshHost(Host):
         line = quoting.one_line(argv, seconds, sudo=self._sudo)
         began = time.monotonic()
         try:
-            async with asyncio.timeout(seconds + GRACE):
+            async with asyncio.timeout(seconds + self._grace):
                 ended = await self._channels.execute(quoting.ONE_COMMAND, line + stdin, f"`{' '.join(argv)}`")
         except TimeoutError:
             raise CommandTimeout(self.name, argv, seconds) from None
@@ -239,16 +246,30 @@ class SshHost(Host):
         return [pending for pending in taken if not pending.answer.done()]
 
     async def _send(self, taken: Sequence[_Pending]) -> None:
-        """Carry a batch to the host and its answers back; every future of it is done afterwards."""
+        """Carry a batch to the host and its answers back."""
+        if len(taken) == 1:  # half the price of a batch
+            await self._send_one(taken[0])
+        else:
+            await self._send_batch(taken)
+
+    async def _send_one(self, pending: _Pending) -> None:
+        try:
+            answer = await self._execute(pending.argv, b"", pending.seconds)
+        except HostError as error:
+            pending.fail(error)
+        else:
+            pending.settle(answer)
+
+    async def _send_batch(self, taken: Sequence[_Pending]) -> None:
         loop = asyncio.get_running_loop()
         since = time.monotonic()
         for pending in taken:
             pending.since = since
-        timers = [loop.call_later(pending.seconds + GRACE, self._expire, pending) for pending in taken]
+        timers = [loop.call_later(pending.seconds + self._grace, self._expire, pending) for pending in taken]
         reader = batch.Reader(lambda number, answer: self._deliver(taken[number], answer))
         script = batch.script([(pending.command, pending.seconds) for pending in taken])
         try:
-            async with asyncio.timeout(max(pending.seconds for pending in taken) + GRACE):
+            async with asyncio.timeout(max(pending.seconds for pending in taken) + self._grace):
                 ended = await self._channels.execute(
                     quoting.shell(sudo=self._sudo), script, "queries", on_data=reader.feed
                 )
@@ -279,8 +300,8 @@ class SshHost(Host):
     def _deliver(self, pending: _Pending, answer: batch.Answer) -> None:
         if answer.status in batch.TIMED_OUT and time.monotonic() - pending.since >= pending.seconds:
             self._expire(pending)
-        elif not pending.answer.done():
-            pending.answer.set_result(answer)
+        else:
+            pending.settle(answer)
 
     def _expire(self, pending: _Pending) -> None:
         pending.fail(CommandTimeout(self.name, pending.argv, pending.seconds))
