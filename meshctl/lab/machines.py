@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -105,6 +106,13 @@ async def _detach(arguments: list[str], console: Path) -> None:
         )
         if await launcher.wait():
             raise LabError("can't start a process of its own for the host", advice=f"See {console}.")
+
+
+def last_words(console: Path) -> list[str]:
+    """The last lines on a host's console, without colours."""
+    text = console.read_bytes()[-4000:].decode(errors="replace")
+    lines = [re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line).strip() for line in text.splitlines()]
+    return [line for line in lines if line][-4:]
 
 
 async def power_off(lab: LabPlan, host: HostPlan) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from meshctl.lab import cgroups, disks, image, machines, plan, seed, sockets, tools, wiring
+from meshctl.lab import cgroups, disks, image, limits, machines, plan, seed, sockets, tools, wiring
 from meshctl.lab.capabilities import kernel_has_ovs, missing
 from meshctl.lab.errors import LabError
 from meshctl.lab.locks import locked
@@ -91,9 +91,18 @@ async def _prepare_host(lab: LabPlan, host: HostPlan, at: LabPaths, public: str)
 
 
 async def _start(lab: LabPlan, hosts: Iterable[HostPlan]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for host in hosts:
-            group.create_task(_start_one(lab, host))
+    hosts = list(hosts)
+    off = [host for host in hosts if machines.supervisor(lab.name, host.name) is None]
+    await asyncio.to_thread(limits.check, len(off))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for host in hosts:
+                group.create_task(_start_one(lab, host))
+    except* LabError as group_of_errors:
+        errors = group_of_errors.exceptions
+    else:
+        return
+    raise errors[0]  # the others have the same reason, or none
 
 
 async def _start_one(lab: LabPlan, host: HostPlan) -> None:
@@ -102,7 +111,10 @@ async def _start_one(lab: LabPlan, host: HostPlan) -> None:
 
     async def answers() -> bool:
         if machines.supervisor(lab.name, host.name) is None:
-            raise LabError(f"host {host.name} of lab {lab.name} went off while booting", advice=f"See {console}.")
+            last = " / ".join(machines.last_words(console))
+            raise LabError(
+                f"host {host.name} of lab {lab.name} went off while booting: {last}", advice=f"See {console}."
+            )
         try:
             (await sockets.connect(lab.name, host.management.split("/")[0], lab.ssh_port, 1)).close()
         except (OSError, LabError):  # not up yet; the deadline is ours

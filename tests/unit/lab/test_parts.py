@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from meshctl.lab import disks, kernelnet, mirror, ovsdb, tools
+from meshctl.lab import disks, kernelnet, limits, mirror, ovsdb, tools
 from meshctl.lab.errors import LabError, LabTimeout, ToolError
 from meshctl.lab.locks import held_for_life, holder, locked
 from meshctl.lab.names import check_lab_name, machine_name
@@ -72,6 +72,13 @@ def test_without_root_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(LabError, match="needs root"):
         tools.check()
+
+
+def test_a_full_machine_says_which_limit_to_raise() -> None:
+    limits.check(0)
+    with pytest.raises(LabError, match="100000 more hosts need 1000000 inotify instances") as e:
+        limits.check(100_000)
+    assert "sysctl -w fs.inotify.max_user_instances=" in e.value.advice
 
 
 def test_disks_get_the_topologys_names() -> None:
