@@ -1,7 +1,7 @@
 """What the operator wrote, checked and resolved."""
 
 from meshctl.topology.errors import Finding, TopologyError
-from meshctl.topology.loader import load, loads
+from meshctl.topology.loader import load, loads, warnings
 from meshctl.topology.model import Cable, Disk, End, Node, Port, Topology, Uplink
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "Uplink",
     "load",
     "loads",
+    "warnings",
 ]

@@ -81,6 +81,9 @@ class CableSection(Section):
     prefix: IPv4Network | None = Field(
         None, description="The /30 (or /31) of this cable; default: from the links prefix."
     )
+    addresses: tuple[IPv4Interface, IPv4Interface] | None = Field(
+        None, description="The two ends' addresses with prefix length, in the order of `cable`; instead of `prefix`."
+    )
     mtu: Mtu | None = Field(None, description="MTU of both ends; default: mesh.mtu.")
     cost: int | None = Field(None, ge=1, le=65535, description="OSPF cost of both ends; default: FRR's.")
 

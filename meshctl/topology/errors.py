@@ -14,11 +14,14 @@ class Finding:
     column: int
     path: str
     message: str
+    rule: str = ""
+    """The lint rule that found it (docs/lint.md); "" for what isn't even well formed."""
 
     def at(self, file: Path) -> str:
         """`file:line:column: path: message`, the form editors and people jump from."""
         where = f"{self.path}: " if self.path else ""
-        return f"{file}:{self.line}:{self.column}: {where}{self.message}"
+        rule = f" [{self.rule}]" if self.rule else ""
+        return f"{file}:{self.line}:{self.column}: {where}{self.message}{rule}"
 
 
 class TopologyError(MeshctlError):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from meshctl.topology.document import Document
 from meshctl.topology.errors import Finding, TopologyError
+from meshctl.topology.lint import Severity, lint
 from meshctl.topology.model import Topology
 from meshctl.topology.positions import Path as YamlPath
 from meshctl.topology.positions import Positioned, YamlFault, parse
@@ -26,12 +27,31 @@ def load(path: Path | str) -> Topology:
 def loads(text: str, file: Path) -> Topology:
     """The same for text already read; `file` is only named in errors."""
     positioned = _parse(text, file)
+    topology = _resolve(positioned, file)
+    if errors := _lint(positioned, topology, Severity.ERROR):
+        raise TopologyError(file, errors)
+    return topology
+
+
+def warnings(path: Path | str) -> list[Finding]:
+    """What could be better about a topology file that can be used. Raises TopologyError when it can't."""
+    file = Path(path)
+    text = _read(file)
+    topology = loads(text, file)
+    return _lint(_parse(text, file), topology, Severity.WARNING)
+
+
+def _resolve(positioned: Positioned, file: Path) -> Topology:
     document = _validate(positioned, file)
     try:
         return resolve(document, file)
     except Fault as fault:
         findings = [_finding(positioned, where, message) for where, message in fault.findings]
         raise TopologyError(file, findings) from fault
+
+
+def _lint(positioned: Positioned, topology: Topology, severity: Severity) -> list[Finding]:
+    return [_finding(positioned, where, message, rule.id) for rule, (where, message) in lint(topology, severity)]
 
 
 def _read(file: Path) -> str:
@@ -108,9 +128,12 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]
 
 
-def _finding(positioned: Positioned, where: YamlPath, message: str) -> Finding:
+def _finding(positioned: Positioned, where: YamlPath, message: str, rule: str = "") -> Finding:
+    """A finding at `where`, or at the nearest thing around it that the file states."""
+    while where and where not in positioned.values:
+        where = where[:-1]
     place = positioned.keys.get(where) or positioned.values.get(where) or (1, 1)
-    return Finding(*place, _dotted(where), message)
+    return Finding(*place, _dotted(where), message, rule)
 
 
 def _dotted(where: YamlPath) -> str:

@@ -54,6 +54,8 @@ class Port:
     peer: str
     peer_nic: str
     peer_address: IPv4Interface
+    cable: int
+    """Index into the topology's `cables`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class Node:
     disks: tuple[Disk, ...]
     uplink_nic: str | None
     host_key: str | None
+
+    @property
+    def management_address(self) -> IPv4Address:
+        """`management` as an address."""
+        return IPv4Address(self.management)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from meshctl.topology.document import Document
+from meshctl.topology.lint import RULES
 
 
 def json_schema() -> dict[str, Any]:
@@ -18,6 +19,21 @@ def markdown() -> str:
     sections += [_section(_title(name), part, schema) for name, part in sorted(schema["$defs"].items())]
     return _HEAD + "\n".join(sections)
 
+
+def lint_page() -> str:
+    """docs/lint.md: every rule with its reason."""
+    rules = sorted(RULES, key=lambda one: (one.severity, one.id))
+    parts = [f"## {one.id}\n\n{one.severity.capitalize()}. **{one.sentence}** {one.why}\n" for one in rules]
+    return _LINT_HEAD + "\n".join(parts)
+
+
+_LINT_HEAD = """# Lint rules
+
+Generated from `meshctl/topology/lint.py` by `make docs`; don't edit. `meshctl validate FILE` names
+the rule in brackets behind each finding. Errors make a topology unusable (exit code
+3); warnings are shown and nothing more.
+
+"""
 
 _HEAD = """# The topology file
 
@@ -72,7 +88,7 @@ def _type(value: dict[str, Any]) -> str:
     if "enum" in value:
         return ", ".join(f"`{choice}`" for choice in value["enum"])
     if value.get("type") == "array":
-        return f"list of {_type(value['items'])}"
+        return f"list of {_type(value['items'] if 'items' in value else value['prefixItems'][0])}"
     if value.get("type") == "object":
         values = [value.get("additionalProperties"), *value.get("patternProperties", {}).values()]
         return f"name → {_type(next(v for v in values if v))}"

@@ -11,7 +11,7 @@ ORDER: tuple[str, ...] = ("errors", "topology", "state certs", "host", "cluster"
 ORDER += ("plan", "executor preview", "lab lifecycle", "cli", "__main__")
 RANK = {f"meshctl.{name}": rank for rank, names in enumerate(ORDER) for name in names.split()}
 CONTRACT = {"errors", "topology", "host.base", "host", "cluster", "certs", "roles"}
-OWNERS = {"asyncssh": ("meshctl.host",), "networkx": ("meshctl.plan", "meshctl.executor")}
+OWNERS = {"asyncssh": ("meshctl.host",), "networkx": ("meshctl.plan", "meshctl.topology.connectivity")}
 FILES = sorted(path for folder in ("meshctl", "roles") for path in (ROOT / folder).rglob("*.py"))
 
 

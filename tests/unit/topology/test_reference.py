@@ -4,7 +4,7 @@ import jsonschema
 import pytest
 import yaml
 
-from meshctl.topology.reference import json_schema, markdown
+from meshctl.topology.reference import json_schema, lint_page, markdown
 
 ROOT = Path(__file__).parents[3]
 
@@ -20,5 +20,6 @@ def test_schema_refuses_unknown_keys() -> None:
         jsonschema.Draft202012Validator(json_schema()).validate(document)
 
 
-def test_the_page_is_up_to_date() -> None:
-    assert (ROOT / "docs/topology.md").read_text() == markdown(), "run `make docs`"
+@pytest.mark.parametrize(("page", "text"), [("topology", markdown()), ("lint", lint_page())])
+def test_the_pages_are_up_to_date(page: str, text: str) -> None:
+    assert (ROOT / f"docs/{page}.md").read_text() == text, "run `make docs`"

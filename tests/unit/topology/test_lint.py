@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from meshctl.topology import Finding, TopologyError, load, loads, warnings
+from meshctl.topology.lint import RULES, Severity
+
+TOPOLOGIES = Path(__file__).parents[3] / "topologies"
+TRIANGLE = (TOPOLOGIES / "triangle.yaml").read_text()
+
+
+def findings(text: str, tmp_path: Path) -> list[Finding]:
+    """Errors if there are any, warnings otherwise."""
+    file = tmp_path / "t.yaml"
+    file.write_text(text)
+    try:
+        load(file)
+    except TopologyError as error:
+        return error.findings
+    return warnings(file)
+
+
+def mesh(nodes: int, *pairs: tuple[int, int]) -> str:
+    document = yaml.safe_load(TRIANGLE)
+    document["nodes"] = {f"node{n}": {"address": f"172.31.0.{n}", "disks": ["/dev/sdb"]} for n in range(1, nodes + 1)}
+    document["cables"] = [f"node{i}:p{j} <-> node{j}:p{i}" for i, j in pairs]
+    return yaml.safe_dump(document)
+
+
+CASES = {
+    "port-twice": TRIANGLE.replace("node1:eth2", "node1:eth1"),
+    "reserved-nic": TRIANGLE.replace("node1:eth2", "node1:eth3"),
+    "cable-prefix": TRIANGLE.replace(
+        "- node1:eth1 <-> node2:eth2",
+        "- {cable: 'node1:eth1 <-> node2:eth2', addresses: [192.168.11.1/30, 192.168.11.2/24]}",
+    ),
+    "prefix-overlap": TRIANGLE.replace("links: 192.168.11.0/24", "links: 203.0.113.0/24"),
+    "management-in-mesh": TRIANGLE.replace("172.31.0.12", "10.50.1.77"),
+    "duplicate-address": TRIANGLE.replace("node2: {address: 172.31.0.12", "node2: {address: 172.31.0.11"),
+    "loopback-outside": TRIANGLE.replace("172.31.0.12,", "172.31.0.12, loopback: 10.99.0.1,"),
+    "duplicate-mac": TRIANGLE.replace(
+        "172.31.0.12,", "172.31.0.12, macs: {eth1: '02:00:00:00:00:01', eth2: '02:00:00:00:00:01'},"
+    ),
+    "disk-twice": TRIANGLE.replace("disks: [/dev/sdb]", "disks: [/dev/sdb, /dev/sdb]", 1),
+    "mtu-too-small": TRIANGLE.replace("links: 192", "mtu: 1300\n  links: 192"),
+    "disconnected": mesh(5, (1, 2), (2, 3), (4, 5)),
+    "single-point": mesh(3, (1, 2), (2, 3)),
+    "even-voters": mesh(4, (1, 2), (2, 3), (3, 4), (4, 1)),
+    "too-few-disks": TRIANGLE.replace(", disks: [/dev/sdb]", "", 2),
+}
+
+
+def test_every_rule_has_a_case_and_a_reason() -> None:
+    assert {rule.id for rule in RULES} == set(CASES)
+    assert all(rule.sentence.endswith(".") and len(rule.why) > 40 for rule in RULES)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_the_rule_is_broken_by_its_case_and_by_nothing_else(rule: object, tmp_path: Path) -> None:
+    broken = {finding.rule for finding in findings(CASES[rule.id], tmp_path)}  # type: ignore[attr-defined]
+    assert broken == {rule.id}  # type: ignore[attr-defined]
+
+
+def test_findings_point_at_their_line(tmp_path: Path) -> None:
+    (finding,) = findings(CASES["disk-twice"], tmp_path)
+    assert (finding.line, finding.path) == (12, "nodes.node1.disks")
+    assert "/dev/sdb is named 2 times [disk-twice]" in finding.at(Path("t.yaml"))
+
+
+def test_a_default_that_collides_points_at_the_top(tmp_path: Path) -> None:
+    (finding,) = findings(TRIANGLE.replace("links: 192.168.11.0/24", "links: 10.158.0.0/24"), tmp_path)[:1]
+    assert finding.rule == "prefix-overlap"
+
+
+@pytest.mark.parametrize("name", ["triangle", "five", "dual"])
+def test_good_examples_have_no_warning(name: str) -> None:
+    assert warnings(TOPOLOGIES / f"{name}.yaml") == []
+
+
+def test_only_errors_stop_a_topology() -> None:
+    assert loads(CASES["even-voters"], Path("t.yaml")).nodes
+    assert {rule.severity for rule in RULES} == {Severity.ERROR, Severity.WARNING}
+
+
+REFERENCE = """
+# Three small PCs, as their owner described them (shared with all its mistakes)
+cluster: reference
+nodes:
+  host1: {address: 192.168.0.1, loopback: 10.50.1.1, disks: [/dev/nvme0n1]}
+  host2: {address: 192.168.0.2, loopback: 10.50.1.1, disks: [/dev/nvme0n1]}
+  host3: {address: 192.168.0.3, loopback: 10.50.1.1, disks: [/dev/nvme0n1]}
+cables:
+  - {cable: 'host1:p1 <-> host2:p2', addresses: [192.168.11.1/30, 192.168.11.2/24]}
+  - {cable: 'host2:p1 <-> host3:p2', prefix: 192.168.22.0/30}
+  - {cable: 'host3:p1 <-> host1:p1', prefix: 192.168.33.0/30}
+mesh: {loopbacks: 10.50.1.0/24, links: 192.168.44.0/24}
+"""
+
+
+def test_the_reference_with_its_mistakes(tmp_path: Path) -> None:
+    messages = [finding.at(Path("t")) for finding in findings(REFERENCE, tmp_path)]
+    assert [m.split("[")[-1] for m in messages].count("duplicate-address]") == 2
+    assert any("192.168.11.2/24: not one prefix [cable-prefix]" in m for m in messages)
+    assert any("host1:p1 is used by 2 cables" in m for m in messages)
+
+
+def test_the_reference_with_a_name_twice(tmp_path: Path) -> None:
+    (finding,) = findings(REFERENCE.replace("host3: {", "host2: {"), tmp_path)
+    assert "the key 'host2' stands here a second time" in finding.message
