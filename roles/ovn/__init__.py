@@ -1,0 +1,1 @@
+"""The layer of OVN: clustered databases over TLS, and every host a chassis."""

@@ -1,0 +1,215 @@
+"""The databases and northd of one host: looking at them, founding or joining their clusters, starting them."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from meshctl.host.base import Host
+from meshctl.topology import Node, Topology
+
+from . import parse
+from .databases import NORTHD, SERVER_ARGUMENTS, Database, databases, northd_arguments
+
+# The second argument is a query over what people make, for a standalone database only.
+STORE = (
+    'test -e "$1" || { echo absent; exit 0; }; '
+    'if ovsdb-tool db-is-standalone "$1"; then echo standalone; ovsdb-tool query "$1" "$2"; exit; fi; '
+    'echo clustered; ovsdb-tool db-local-address "$1"; ovsdb-tool db-cid "$1" 2>/dev/null || true'
+)
+
+# A draft from a killed run must go first: ovsdb-tool does not overwrite.
+_DRAFT = 'rm -f "$2"; exec ovsdb-tool "$@"'
+
+START_TIMEOUT = 60.0
+"""Seconds for a server to be let into its cluster and to open its port."""
+
+_STATUS_TIMEOUT = 5.0  # a local question; a server that is busy for longer is asked again
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One database of one host, as found."""
+
+    store: parse.Store
+    active: bool
+    arguments: frozenset[str]
+    """Of the running process; empty when none runs."""
+    status: parse.ClusterStatus | None
+    targets: frozenset[str]
+
+    def settled(self, database: Database) -> bool:
+        """Whether nothing is left to do."""
+        return (
+            self.store.member
+            and self.active
+            and self.arguments >= SERVER_ARGUMENTS
+            and self.status is not None
+            and self.status.member
+            and self.targets == {database.listener}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Northd:
+    """northd as found."""
+
+    unit: parse.Unit
+    arguments: frozenset[str]
+
+    def settled(self, topology: Topology) -> bool:
+        """Whether it runs, with this cluster's addresses and certificates."""
+        return self.unit.active and self.arguments >= northd_arguments(topology)
+
+
+async def look_at_store(host: Host, database: Database) -> parse.Store:
+    """What lies on the disk."""
+    tables = ["Logical_Switch", "Logical_Router"] if database.letter == "nb" else []
+    question = json.dumps([database.schema, *(_select(table, "name") for table in tables)])
+    return parse.store((await host.query(["sh", "-c", STORE, "sh", database.file, question])).stdout)
+
+
+async def look_at_servers(host: Host, topology: Topology) -> dict[str, Server]:
+    """Both servers, by letter, in one round trip."""
+    both = databases(topology)
+    stores, active, running, details = await asyncio.gather(
+        asyncio.gather(*(look_at_store(host, database) for database in both)),
+        unit_states(host, [database.unit for database in both]),
+        running_processes(host, "ovsdb-server"),
+        asyncio.gather(*(asyncio.gather(_status(host, db), _targets(host, db)) for db in both)),
+    )
+    return {
+        database.letter: Server(
+            store,
+            active[database.unit].active,
+            next((arguments for arguments in running if database.file in arguments), frozenset()),
+            *detail,
+        )
+        for database, store, detail in zip(both, stores, details, strict=True)
+    }
+
+
+async def look_at_northd(host: Host) -> Northd:
+    """Whether northd runs, and how."""
+    units, running = await asyncio.gather(unit_states(host, [NORTHD]), running_processes(host, "ovn-northd"))
+    return Northd(units[NORTHD], next(iter(running), frozenset()))
+
+
+async def unit_states(host: Host, units: list[str]) -> dict[str, parse.Unit]:
+    """Which units run, and which will at boot."""
+    shown = await host.query(["systemctl", "show", "-p", "Id,ActiveState,UnitFileState,NeedDaemonReload", *units])
+    missing = parse.Unit(active=False, enabled=False)
+    return dict.fromkeys(units, missing) | parse.units(shown.stdout)
+
+
+async def running_processes(host: Host, name: str) -> tuple[frozenset[str], ...]:
+    """The arguments of the processes of that name; a file may promise what the running process doesn't do yet."""
+    return parse.processes((await host.query(["ps", "-C", name, "-o", "args="], ok=(0, 1))).stdout)
+
+
+@dataclass(frozen=True, slots=True)
+class Central:
+    """The databases and northd of one host."""
+
+    host: Host
+    node: Node
+    topology: Topology
+
+    async def converge(self, database: Database, seen: Server, founder: Host) -> None:
+        """Make one server a member that listens. A standalone database is copied before it is replaced."""
+        if seen.settled(database):
+            return
+        if seen.store.kind != "clustered":
+            await self._enter(database, seen.store, founder)
+        elif not (seen.active and seen.arguments >= SERVER_ARGUMENTS):
+            reason = "it runs without TLS or with other files" if seen.active else "it is not running"
+            await self.host.run(["systemctl", "restart", database.unit], reason=f"{database.schema}: {reason}")
+        what = f"{database.schema} being a member that listens"
+        await self.host.until(what, lambda: _open(self.host, database), timeout=START_TIMEOUT, every=0.1)
+
+    async def ready_northd(self, northd: Northd, *, rewritten: bool) -> None:
+        """Let systemd know northd's unit, and stop a northd that serves other databases."""
+        if rewritten or northd.unit.stale:
+            await self.host.run(["systemctl", "daemon-reload"], reason="northd's unit has changed")
+        if northd.unit.active and not northd.settled(self.topology):
+            reason = "northd runs with other databases or without TLS"
+            await self.host.run(["systemctl", "stop", NORTHD], reason=reason)
+
+    async def start_northd(self, northd: Northd) -> None:
+        """Start northd where it isn't running with this cluster's addresses."""
+        if not northd.settled(self.topology):
+            await self.host.run(["systemctl", "start", NORTHD], reason="northd is not running")
+
+    async def _enter(self, database: Database, store: parse.Store, founder: Host) -> None:
+        founds = founder.name == self.host.name
+        reason = f"{database.schema} is {store.kind}; it {'founds' if founds else 'joins'} the cluster"
+        # By name: stopping ovn-central and starting it at once leaves the servers dead (they find their old pid file).
+        await self.host.run(["systemctl", "stop", database.unit], reason=reason)
+        if store.kind == "standalone":
+            await _save(self.host, database, reason)
+        if founds:
+            command = self._found(database, store)
+        else:
+            what = f"{database.schema} on {founder.name}, which it joins"
+            await self.host.until(what, lambda: _open(founder, database, mend=False), timeout=START_TIMEOUT, every=0.1)
+            command = self._join(database, founder)
+        await self.host.run(["sh", "-c", _DRAFT, "sh", *command], reason=reason)
+        await self.host.run(["mv", "-f", database.draft, database.file], reason=reason)
+        await self.host.run(["systemctl", "start", database.unit], reason=reason)
+
+    def _found(self, database: Database, store: parse.Store) -> list[str]:
+        source = database.file if store.kind == "standalone" else database.schema_file
+        return ["create-cluster", database.draft, source, database.raft(self.node)]
+
+    def _join(self, database: Database, founder: Host) -> list[str]:
+        remote = database.raft(self.topology.node(founder.name))
+        return ["join-cluster", database.draft, database.schema, database.raft(self.node), remote]
+
+
+async def _save(host: Host, database: Database, reason: str) -> None:
+    """Copy a standalone database beside itself; the name follows from its content, so that no copy is overwritten."""
+    checksum = (await host.query(["cksum", database.file])).stdout.split()[0]
+    await host.run(["cp", "-p", database.file, f"{database.file}.standalone-{checksum}"], reason=reason)
+
+
+async def _open(host: Host, database: Database, *, mend: bool = True) -> str:
+    """Whether the server is a member and listens; the leader is told to listen (replicated to all)."""
+    status, targets = await asyncio.gather(_status(host, database), _targets(host, database))
+    if status is None:
+        return "no answer"
+    if not status.member:
+        return f"{status.status}, leader {status.leader}"
+    if not mend or targets == {database.listener}:
+        return ""
+    if status.role == "leader":
+        ctl = f"ovn-{database.letter}ctl"
+        command = [ctl, f"--db={database.socket}", "--timeout=5", "set-connection", database.listener]
+        # It fails when another server has become leader since: look again.
+        await host.run(command, reason=f"{database.schema} does not listen for TLS clients", ok=None)
+    return "a member, but no listener yet"
+
+
+async def _status(host: Host, database: Database) -> parse.ClusterStatus | None:
+    answer = await host.query(database.status(), timeout=_STATUS_TIMEOUT, ok=None)
+    try:
+        return parse.cluster_status(answer.stdout)
+    except ValueError:
+        return None  # not running, or not clustered
+
+
+async def _targets(host: Host, database: Database) -> frozenset[str]:
+    answer = await host.query(client_query(database, _select("Connection", "target")), ok=None)
+    try:
+        return parse.targets(answer.stdout)
+    except (ValueError, LookupError):
+        return frozenset()
+
+
+def client_query(database: Database, *operations: dict[str, Any], schema: str = "") -> list[str]:
+    """Ask a host's own server; works on followers, too."""
+    transaction = json.dumps([schema or database.schema, *operations])
+    return ["ovsdb-client", "-t", "3", "--format=json", "query", database.socket, transaction]
+
+
+def _select(table: str, *columns: str) -> dict[str, Any]:
+    return {"op": "select", "table": table, "where": [], "columns": list(columns)}

@@ -1,0 +1,49 @@
+"""The host as a chassis: its id, its tunnel end, and the way to the southbound database."""
+
+import asyncio
+
+from meshctl.host.base import Host
+from meshctl.topology import Node, Topology
+
+from . import parse
+from .central import unit_states
+from .databases import CA, CERTIFICATE, KEY, databases
+
+CONTROLLER = "ovn-controller.service"
+
+SHOW = (
+    *("ovs-vsctl", "--timeout=5", "--format=json"),
+    *("--columns=external_ids", "list", "Open_vSwitch", "."),
+    *("--", "--columns=private_key,certificate,ca_cert", "list", "SSL"),
+)
+
+
+def external_ids(topology: Topology, node: Node) -> dict[str, str]:
+    """What OVS must know for ovn-controller."""
+    southbound = databases(topology)[1]
+    return {
+        "system-id": node.name,
+        "hostname": node.name,
+        "ovn-remote": southbound.clients(topology),
+        "ovn-encap-type": topology.ovn.encapsulation,
+        "ovn-encap-ip": str(node.loopback),
+    }
+
+
+async def converge(host: Host, topology: Topology, node: Node, seen: parse.OpenVSwitch, units: parse.Unit) -> None:
+    """Everything in one transaction, so that no chassis ever registers under a wrong name."""
+    wanted = external_ids(topology, node)
+    differing = [key for key, value in wanted.items() if seen.external_ids.get(key) != value]
+    if differing or seen.ssl != (KEY, CERTIFICATE, CA):
+        values = [f'external_ids:{key}="{value}"' for key, value in wanted.items()]
+        reason = f"differs: {', '.join(differing or ['the files for TLS'])}"
+        command = ["ovs-vsctl", "--timeout=10", "set-ssl", KEY, CERTIFICATE, CA, "--", "set", "Open_vSwitch", "."]
+        await host.run([*command, *values], reason=reason)
+    if not units.active:
+        await host.run(["systemctl", "restart", CONTROLLER], reason="ovn-controller is not running")
+
+
+async def look(host: Host) -> tuple[parse.OpenVSwitch, parse.Unit]:
+    """What OVS knows, and whether ovn-controller runs."""
+    shown, units = await asyncio.gather(host.query(SHOW), unit_states(host, [CONTROLLER]))
+    return parse.open_vswitch(shown.stdout), units[CONTROLLER]

@@ -1,0 +1,87 @@
+"""OVN: two clustered databases and northd on every host, all over TLS, and every host a chassis."""
+
+import asyncio
+import shlex
+from typing import ClassVar
+
+from meshctl.cluster import Cluster
+from meshctl.host.base import Files, Host, text
+from meshctl.roles.base import Problem, Role
+from meshctl.roles.templates import environment
+from meshctl.topology import Node, Topology
+
+from . import central, chassis, gate
+from .databases import NORTHD, central_options, databases
+from .founding import founders
+from .judge import door_problem, judge
+
+_DROP_IN = f"/etc/systemd/system/{NORTHD}.d/meshctl.conf"
+_UMBRELLAS = ("ovn-central.service", "ovn-host.service")
+
+
+class OvnRole(Role):
+    """OVN's databases, northd, and ovn-controller."""
+
+    name: ClassVar[str] = "ovn"
+    summary: ClassVar[str] = "OVN's clustered databases over TLS, and every host a chassis"
+    needs: ClassVar[frozenset[str]] = frozenset({"frr", "pki"})
+    poll: ClassVar[float] = 0.1
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__(topology)
+        first = topology.nodes[0].name
+        self._founders = {database.letter: first for database in databases(topology)}
+
+    def render(self, node: Node) -> Files:
+        """ovn-ctl's options and the chassis id."""
+        template = environment(__package__).get_template("ovn-central.j2")
+        options = central_options(self.topology, node)
+        return {
+            "/etc/default/ovn-central": text(template.render(options=options)),
+            # Not only in the database: at boot, ovs-ctl sets the database's system-id from this file.
+            _DROP_IN: text(environment(__package__).get_template("northd.conf.j2").render()),
+            "/etc/openvswitch/system-id.conf": text(f"{node.name}\n"),
+        }
+
+    async def prepare(self, cluster: Cluster) -> None:
+        """Find out which clusters exist, and who founds those that don't.
+
+        Raises RefusedError when a database belongs to another cluster, or holds data that would be lost.
+        """
+        both = databases(self.topology)
+
+        async def look(_node: Node, host: Host) -> dict[str, central.parse.Store]:
+            stores = await asyncio.gather(*(central.look_at_store(host, database) for database in both))
+            return {database.letter: store for database, store in zip(both, stores, strict=True)}
+
+        self._founders = founders(self.topology, await cluster.each(look))
+
+    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+        """Databases first, both at once; then northd and the controller: too early they fail and wait for seconds."""
+        servers, northd, (switch, controller), umbrellas = await asyncio.gather(
+            central.look_at_servers(host, self.topology),
+            central.look_at_northd(host),
+            chassis.look(host),
+            central.unit_states(host, list(_UMBRELLAS)),
+        )
+        written = await host.put(self.render(node))
+        if asleep := [unit for unit, state in umbrellas.items() if not state.enabled]:
+            await host.run(["systemctl", "enable", *asleep], reason="OVN would not start at boot")
+        own = central.Central(host, node, self.topology)
+        await asyncio.gather(
+            own.ready_northd(northd, rewritten=_DROP_IN in written),
+            *(
+                own.converge(database, servers[database.letter], cluster.hosts[self._founders[database.letter]])
+                for database in databases(self.topology)
+            ),
+        )
+        await asyncio.gather(own.start_northd(northd), chassis.converge(host, self.topology, node, switch, controller))
+
+    async def verify(self, cluster: Cluster) -> list[Problem]:
+        """N voters and one leader twice, northd active once, every chassis registered once, and no port without TLS."""
+        looks = await cluster.each(lambda _node, host: gate.look(host, self.topology))
+        problems = list(judge(self.topology, looks))
+        if problems:
+            return problems
+        doors = await cluster.each(lambda node, host: gate.bad_doors(host, node, self.topology))
+        return [door_problem(node, *shlex.split(line)) for node in self.topology.nodes for line in doors[node.name]]
