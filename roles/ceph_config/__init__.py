@@ -1,0 +1,1 @@
+"""Who the Ceph cluster is: fsid, keys, ceph.conf, and each monitor's first store."""

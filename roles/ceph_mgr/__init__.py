@@ -1,0 +1,1 @@
+"""Ceph's managers: one active, the others standing by."""

@@ -1,0 +1,1 @@
+"""Ceph's monitors: one on every host, all in quorum."""

@@ -1,0 +1,97 @@
+"""Monitors on all hosts, in quorum, with the settings that everything after them starts with."""
+
+import json
+from typing import ClassVar
+
+from meshctl.cluster import Cluster
+from meshctl.errors import CommandError
+from meshctl.host.base import Host
+from meshctl.roles.base import Problem, Role
+from meshctl.roles.ceph import FOUNDING_KEY, Command, ask, keep_running, mon_socket, tell, units
+from meshctl.topology import Node
+
+from . import parse
+from .settings import FOUNDING, lasting
+
+_RACER = "ceph-mon.service"
+_QUORUM_SECONDS = 60
+
+
+class CephMonRole(Role):
+    """One monitor per host."""
+
+    name: ClassVar[str] = "ceph_mon"
+    summary: ClassVar[str] = "a Ceph monitor on every host, all in quorum"
+    needs: ClassVar[frozenset[str]] = frozenset({"ceph_config", "frr"})
+    poll: ClassVar[float] = 0.1
+
+    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+        """Start the monitor; the first host waits for the quorum and then completes the settings."""
+        await _stop_racer(host)
+        await keep_running(host, f"ceph-mon@{node.name}.service", "ceph-mon.target", "ceph.target")
+        if node == self.topology.nodes[0]:
+            await host.until("a quorum of monitors", lambda: _no_quorum(node, host), timeout=_QUORUM_SECONDS, every=0.1)
+            await self._settings(host)
+
+    async def verify(self, cluster: Cluster) -> list[Problem]:
+        """Every monitor says that all of them, and no other, are in quorum, each at its v2 address."""
+        looks = await cluster.each(_look)
+        return [problem for node in self.topology.nodes for problem in self._judge(node, looks[node.name])]
+
+    def _judge(self, node: Node, look: parse.MonStatus | str) -> list[Problem]:
+        command = f"ceph daemon mon.{node.name} mon_status"
+        if isinstance(look, str):
+            advice = f"journalctl -u ceph-mon@{node.name}"
+            return [Problem(node.name, "the monitor does not answer", "an answer", look, command, advice)]
+        problems = []
+        everybody = {n.name for n in self.topology.nodes}
+        if missing := everybody - look.quorum:
+            what = f"not in quorum: {', '.join(sorted(missing))}"
+            seen = f"{look.state}, quorum {', '.join(sorted(look.quorum)) or 'none'}"
+            problems.append(Problem(node.name, what, "all monitors in quorum", seen, command))
+        wanted = {n.name: (f"v2:{n.loopback}:3300",) for n in self.topology.nodes}
+        for name in sorted(look.monmap.keys() | wanted.keys()):
+            expected, seen = (", ".join(addresses.get(name, ())) or "none" for addresses in (wanted, look.monmap))
+            if expected != seen and not (missing and name in missing and seen == "none"):
+                what = f"the address of monitor {name} differs"
+                advice = f"ceph mon set-addrs {name} '[{expected}]'" if name in wanted else f"ceph mon remove {name}"
+                problems.append(Problem(node.name, what, expected, seen, "ceph mon dump", advice))
+        return problems
+
+    async def _settings(self, host: Host) -> None:
+        dump, osds = await ask(host, {"prefix": "config dump"}, {"prefix": "osd dump"})
+        present = parse.settings(dump.output)
+        changes: list[Command] = []
+        if self.topology.osd_count and not parse.osd_count(osds.output):
+            wanted = [s for s in FOUNDING if (s.who, s.name) not in present]
+            names = json.dumps([[s.who, s.name] for s in FOUNDING])
+            if wanted:
+                changes.append({"prefix": "config-key set", "key": FOUNDING_KEY, "val": names})
+            changes += [setting.set for setting in wanted]
+        changes += [s.set for s in lasting(self.topology) if (s.who, s.name) not in present]
+        if changes:
+            await tell(host, *changes, reason="the configuration database lacks them")
+
+
+async def _stop_racer(host: Host) -> None:
+    # Debian enables a second unit for the same monitor (`--id %H`); both want the same store and address.
+    seen = (await units(host, _RACER))[_RACER]
+    if seen.enabled or seen.active in {"active", "activating"}:
+        await host.run(["systemctl", "disable", "--now", "--", _RACER], reason="it races with ceph-mon@ for the store")
+
+
+async def _look(node: Node, host: Host) -> parse.MonStatus | str:
+    try:
+        (answer,) = await ask(host, {"prefix": "mon_status", "to": mon_socket(node.name)})
+        return parse.mon_status(answer.output)
+    except CommandError as error:
+        return error.stderr.strip() or error.message
+    except (ValueError, KeyError):
+        return "something that is no status"
+
+
+async def _no_quorum(node: Node, host: Host) -> str:
+    look = await _look(node, host)
+    if isinstance(look, str):
+        return look
+    return "" if look.quorum else f"the monitor is {look.state}"

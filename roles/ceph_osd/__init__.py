@@ -1,0 +1,1 @@
+"""Ceph's OSDs: one per disk that the topology names."""

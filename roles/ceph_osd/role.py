@@ -1,0 +1,190 @@
+"""One OSD per disk, made by ceph-volume."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import ClassVar
+
+from meshctl.cluster import Cluster
+from meshctl.host.base import File, Files, Host, text
+from meshctl.roles.base import Problem, Role
+from meshctl.roles.ceph import Command, Setting, ask, keep_running, tell, units
+from meshctl.roles.templates import environment
+from meshctl.topology import Disk, Node, Topology
+
+from . import disks, parse
+from .disks import Fate, Look
+
+FOLDER = "/etc/ceph/meshctl-osd"
+UNIT = "/etc/systemd/system/meshctl-osd@.service"
+
+_PREPARE_SECONDS = 300
+"""A slow disk may be a minute in `ceph-osd --mkfs`."""
+
+# What an interrupted `ceph-volume raw prepare` leaves: its folder, and a label (offset 0) with superblocks behind it.
+_FORGET = """
+set -eu
+disk=$1 folder=$2
+if [ -n "$folder" ] && mountpoint -q "$folder"; then umount "$folder"; fi
+dd if=/dev/zero of="$disk" bs=1M count=10 conv=fsync,nocreat status=none
+"""
+
+
+class CephOsdRole(Role):
+    """One OSD per disk."""
+
+    name: ClassVar[str] = "ceph_osd"
+    summary: ClassVar[str] = "a Ceph OSD on every disk that the topology names"
+    needs: ClassVar[frozenset[str]] = frozenset({"ceph_mon"})
+    poll: ClassVar[float] = 0.2
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__(topology)
+        self._known = parse.Known()
+        self._looks: dict[str, dict[str, Look]] = {}
+        self._memory: dict[str, int] = {}
+
+    def render(self, node: Node) -> Files:
+        """The unit that activates raw OSDs at boot."""
+        return {UNIT: _unit()} if node.disks else {}
+
+    async def prepare(self, cluster: Cluster) -> None:
+        """See what is on all disks and which OSDs the cluster knows.
+
+        Raises RefusedError when a disk has something on it that this cluster did not put there.
+        """
+        leader = cluster.leader
+        answers = ask(leader, {"prefix": "osd dump"}, {"prefix": "config dump"})
+        (dump, config), self._memory, _ = await asyncio.gather(answers, cluster.each(_memory), self._look(cluster))
+        targets = parse.memory_targets(config.output)
+        self._known = parse.Known(parse.fsid(dump.output), parse.osds(dump.output), targets)
+        for node in self.topology.nodes:
+            for seen in self._looks[node.name].values():
+                disks.decide(node.name, seen, self._known)
+
+    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+        """Make the OSDs that are missing, all at once, and start all that don't run."""
+        first = node == self.topology.nodes[0]
+        await _together(*(self._make(node, host, disk) for disk in node.disks), *([self._share(host)] if first else []))
+        found = [seen.label for seen in self._looks[node.name].values() if seen.label]
+        raw = {f"{FOLDER}/{label.osd}.env": text(f"OSD_UUID={label.uuid}\n") for label in found if not label.lvm}
+        if raw:
+            await host.put({UNIT: _unit(), **raw})
+        await _together(*(_start(host, label) for label in found))
+
+    async def verify(self, cluster: Cluster) -> list[Problem]:
+        """Every disk has an OSD of this cluster on it, which is up and in, with the device class of the topology."""
+        if not self._looks:
+            await self._look(cluster)
+        dump, tree = await ask(cluster.leader, {"prefix": "osd dump"}, {"prefix": "osd tree"})
+        osds, classes = parse.osds(dump.output), parse.device_classes(tree.output)
+        return [
+            problem
+            for node in self.topology.nodes
+            for disk in node.disks
+            for problem in _judge(node, disk, self._looks[node.name][disk.path], osds, classes)
+        ]
+
+    async def _look(self, cluster: Cluster) -> None:
+        async def one(node: Node, host: Host) -> dict[str, Look]:
+            looks = await asyncio.gather(*(disks.look(host, disk.path) for disk in node.disks))
+            return {seen.path: seen for seen in looks}
+
+        self._looks = await cluster.each(one)
+
+    async def _make(self, node: Node, host: Host, disk: Disk) -> None:
+        seen = self._looks[node.name][disk.path]
+        fate = disks.decide(node.name, seen, self._known)
+        if fate is Fate.KEEP:
+            return
+        if fate is Fate.REDO and seen.label:
+            await self._forget(host, disk, seen.label)
+        argv = ["ceph-volume", await _mode(host, disk), "prepare", "--bluestore", "--data", disk.path]
+        if disk.device_class != "auto":
+            argv += ["--crush-device-class", disk.device_class]
+        await host.run(argv, reason=f"{disk.path} ({seen.disk.name}) has no OSD", timeout=_PREPARE_SECONDS)
+        self._looks[node.name][disk.path] = await disks.look(host, disk.path)
+
+    async def _forget(self, host: Host, disk: Disk, label: parse.Label) -> None:
+        reason = f"making the OSD on {disk.path} was interrupted"
+        osd = self._known.osds.get(label.uuid)
+        if label.lvm:
+            await host.run(["ceph-volume", "lvm", "zap", "--destroy", disk.path], reason=reason)
+        else:
+            folder = f"/var/lib/ceph/osd/ceph-{osd.id}" if osd else ""
+            await host.run(["sh", "-c", _FORGET, "sh", disk.path, folder], reason=reason)
+        if osd:
+            await tell(host, _purge(osd.id), reason=reason)
+
+    async def _share(self, host: Host) -> None:
+        """What concerns all hosts: memory targets, and OSDs that were announced but never made."""
+        changes = [_purge(osd) for osd in disks.ghosts(self._known, disks.labels(self._looks))]
+        for node in self.topology.nodes:
+            if node.disks:
+                target = self.topology.ceph.osd_memory_target or parse.memory_target(
+                    self._memory[node.name], len(node.disks)
+                )
+                if self._known.targets.get(node.name) != str(target):
+                    changes.append(Setting(f"osd/host:{node.name}", "osd_memory_target", str(target)).set)
+        if changes:
+            await tell(host, *changes, reason="memory targets of OSDs differ, or OSDs were announced but never made")
+
+
+def _purge(osd: int) -> Command:
+    """It refuses an OSD that has ever been up."""
+    return {"prefix": "osd purge-new", "id": osd, "yes_i_really_mean_it": True}
+
+
+def _unit() -> File:
+    return text(environment(__package__).get_template("meshctl-osd@.service.j2").render(folder=FOLDER))
+
+
+def _judge(node: Node, disk: Disk, seen: Look, osds: dict[str, parse.Osd], classes: dict[int, str]) -> list[Problem]:
+    where, label = f"{disk.path} ({seen.disk.name})", seen.label
+    osd = osds.get(label.uuid) if label else None
+    if label is None or osd is None:
+        what = f"{where} has no OSD of this cluster"
+        on_it = f"osd.{label.osd} {label.uuid}" if label else ", ".join(seen.disk.contents) or "nothing"
+        return [Problem(node.name, what, "an OSD", on_it, f"ceph-bluestore-tool show-label --dev {disk.path}")]
+    advice = f"journalctl -u ceph-osd@{osd.id}"
+    if not (osd.up and osd.in_):
+        state = f"{'up' if osd.up else 'down'} and {'in' if osd.in_ else 'out'}"
+        return [Problem(node.name, f"osd.{osd.id} on {where} is {state}", "up and in", state, "ceph osd tree", advice)]
+    if disk.device_class not in {"auto", kind := classes.get(osd.id, "")}:
+        advice = (
+            f"ceph osd crush rm-device-class {osd.id}; ceph osd crush set-device-class {disk.device_class} {osd.id}"
+        )
+        what = f"osd.{osd.id} on {where} has another device class"
+        return [Problem(node.name, what, disk.device_class, kind or "none", "ceph osd tree", advice)]
+    return []
+
+
+async def _memory(_node: Node, host: Host) -> int:
+    return parse.memory(await host.read("/proc/meminfo") or "")
+
+
+async def _mode(host: Host, disk: Disk) -> str:
+    """`lvm` or `raw`. The device mapper's control node may be there without one (in containers), so it is asked."""
+    if disk.mode != "auto":
+        return disk.mode
+    asked = await host.query(["dmsetup", "version"], ok=None)
+    return "lvm" if asked.ok else "raw"
+
+
+async def _start(host: Host, label: parse.Label) -> None:
+    if label.osd is None:
+        return
+    service, targets = f"ceph-osd@{label.osd}.service", ("ceph-osd.target", "ceph.target")
+    if not label.lvm:
+        await keep_running(host, service, f"meshctl-osd@{label.osd}.service", *targets)
+        return
+    if (await units(host, service))[service].active not in {"active", "activating"}:
+        argv = ["ceph-volume", "lvm", "activate", str(label.osd), label.uuid]
+        await host.run(argv, reason=f"osd.{label.osd} does not run")
+    await keep_running(host, service, f"ceph-volume@lvm-{label.osd}-{label.uuid}.service", *targets)
+
+
+async def _together(*steps: Awaitable[None]) -> None:
+    """Run all to their end, then raise the first error: no step outlives the role's."""
+    for outcome in await asyncio.gather(*steps, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
