@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
+from pathlib import PurePosixPath
 from typing import Any
 
 
@@ -12,6 +13,7 @@ class Link:
     """An interface as the kernel has it; IPv4 addresses only."""
 
     name: str
+    index: int
     mtu: int
     up: bool
     carrier: bool
@@ -30,11 +32,24 @@ def _link(entry: Mapping[str, Any]) -> Link:
     addresses = [a for a in entry.get("addr_info", ()) if a.get("family") == "inet"]
     return Link(
         name=entry["ifname"],
+        index=int(entry["ifindex"]),
         mtu=int(entry["mtu"]),
         up="UP" in entry["flags"],
         carrier="LOWER_UP" in entry["flags"],
         addresses=frozenset(IPv4Interface(f"{a['local']}/{a['prefixlen']}") for a in addresses),
     )
+
+
+def unread(text: str, indexes: Mapping[str, int]) -> list[str]:
+    """The NICs whose file is newer than networkd's state of the NIC: written, and then the reload never came.
+
+    `text` is `stat -c "%.9Z %n"` (the time of the last change, which nothing can set back) of our files and of
+    /run/systemd/netif/links, where networkd writes a NIC's state whenever it has configured it.
+    """
+    changed = {PurePosixPath(path): float(when) for when, path in (line.split(" ", 1) for line in text.splitlines())}
+    states = {path.name: when for path, when in changed.items() if path.suffix != ".network"}
+    nics = {path.stem.split("-", 2)[2]: when for path, when in changed.items() if path.suffix == ".network"}
+    return sorted(nic for nic, when in nics.items() if when > states.get(str(indexes.get(nic)), when))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The links role: files of systemd-networkd, and a look at the kernel afterwards."""
 
 import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from meshctl.roles.templates import environment
 from meshctl.topology import Node, Topology
 
 from . import cables
-from .parse import Link, NetworkFile, links, network_files, words
+from .parse import Link, NetworkFile, links, network_files, unread, words
 
 FOLDER = "/etc/systemd/network"
 PREFIX = "05-meshctl-"
@@ -20,6 +21,7 @@ PREFIX = "05-meshctl-"
 
 LOOK = ("ip", "-j", "addr", "show")
 # $0 is the folder, $1 the prefix of our files
+_TIMES = 'stat -c "%.9Z %n" "$0/$1"*.network /run/systemd/netif/links/* 2>/dev/null; :'
 _OURS = 'exec grep -sHE "^(Name|Address)=" "$0/$1"*.network'
 _ALL = 'for f in /etc/systemd/network/*.network /run/systemd/network/*.network; do [ -e "$f" ] && echo "$f"; done; :'
 _ENABLE = "systemctl enable --now systemd-networkd.service && systemctl disable systemd-networkd-wait-online.service"
@@ -33,7 +35,9 @@ class Seen:
 
     links: dict[str, Link]
     files: tuple[NetworkFile, ...]
+    unread: list[str]
     running: bool
+    enabled: bool
 
 
 class Links(Role):
@@ -72,24 +76,36 @@ class Links(Role):
         drift = cables.drift(node, seen.links)
         stale = [file for file in seen.files if file.path not in files]
         written = await host.put(files)
-        if stale:
-            await host.run(["rm", "-f", "--", *(file.path for file in stale)], reason="not in the topology any more")
+        if seen.running and not seen.enabled:
+            await host.run(["systemctl", "enable", "systemd-networkd.service"], reason="it would not start at boot")
+        if seen.running and not (written or stale or drift or seen.unread):
+            return
+        await self._forget(host, seen, stale)
         if not seen.running:
             await host.run(["sh", "-c", _ENABLE], reason="systemd-networkd does not run yet")
-        elif written or stale or drift:
-            await host.run(["networkctl", "reload"], reason="files of systemd-networkd changed")
-        if drift and not written and seen.running:
-            await host.run(["networkctl", "reconfigure", *drift], reason="; ".join(drift.values()))
-        if written or stale or drift or not seen.running:
-            await self._settle(node, host)
-            await self._forget(host, seen, files)
+        else:
+            await self._act(host, seen, drift, reload=bool(written or stale or seen.unread), fresh=written)
+        await self._settle(node, host)
+
+    async def _act(
+        self, host: Host, seen: Seen, drift: dict[str, str], *, reload: bool, fresh: Collection[str]
+    ) -> None:
+        """A reload configures the NICs whose files changed; where only the kernel differs, networkd has to be told."""
+        if reload:
+            await host.run(["networkctl", "reload"], reason="systemd-networkd has not read its files yet")
+        only_kernel = [nic for nic in drift if _path(nic) not in fresh and nic not in seen.unread]
+        if only_kernel:
+            reason = "; ".join(drift[nic] for nic in only_kernel)
+            await host.run(["networkctl", "reconfigure", *only_kernel], reason=reason)
 
     async def _look(self, node: Node, host: Host) -> Seen:
-        state, kernel, ours, all_files = await asyncio.gather(
+        state, enabled, kernel, ours, all_files, times = await asyncio.gather(
             host.query(["systemctl", "is-active", "systemd-networkd.service"], ok=None),
+            host.query(["systemctl", "is-enabled", "systemd-networkd.service"], ok=None),
             host.query(LOOK),
             host.query(["sh", "-c", _OURS, FOLDER, PREFIX], ok=(0, 1, 2)),
             host.query(["sh", "-c", _ALL]),
+            host.query(["sh", "-c", _TIMES, FOLDER, PREFIX]),
         )
         running = state.stdout.strip() in {"active", "activating", "reloading"}
         foreign = [path for path in words(all_files.stdout) if not path.startswith(f"{FOLDER}/{PREFIX}")]
@@ -99,7 +115,15 @@ class Links(Role):
                 f"systemd-networkd does not run, and starting it would put {', '.join(foreign)} into effect",
                 advice=f"Start it yourself, or remove these files; {node.management_nic} must stay reachable.",
             )
-        return Seen(_links(host, kernel.stdout), network_files(ours.stdout), running)
+        now = _links(host, kernel.stdout)
+        indexes = {name: link.index for name, link in now.items()}
+        return Seen(
+            links=now,
+            files=network_files(ours.stdout),
+            unread=unread(times.stdout, indexes),
+            running=running,
+            enabled=enabled.stdout.strip() != "disabled",  # netplan's generator enables it in words of its own
+        )
 
     async def _settle(self, node: Node, host: Host) -> None:
         async def probe() -> str:
@@ -108,17 +132,17 @@ class Links(Role):
 
         await host.until("addresses and MTU of the cables", probe, timeout=15, every=0.1)
 
-    async def _forget(self, host: Host, seen: Seen, files: Files) -> None:
-        """Remove addresses that a former run gave to a NIC which has none any more.
+    async def _forget(self, host: Host, seen: Seen, stale: Sequence[NetworkFile]) -> None:
+        """Take back what a former run gave to NICs that are no part of the mesh any more.
 
-        networkd leaves the addresses of a NIC alone when its file disappears.
+        The address first: once the file is gone, nothing says whose address it was.
         """
-        now = _links(host, (await host.query(LOOK)).stdout)
-        for file in seen.files:
+        for file in stale:
+            reason = f"{file.nic} is not part of the mesh any more"
             for address in file.addresses:
-                if file.path not in files and file.nic in now and address in now[file.nic].addresses:
-                    argv = ["ip", "addr", "del", str(address), "dev", file.nic]
-                    await host.run(argv, reason=f"{file.nic} is not part of the mesh any more")
+                if file.nic in seen.links and address in seen.links[file.nic].addresses:
+                    await host.run(["ip", "addr", "del", str(address), "dev", file.nic], reason=reason)
+            await host.run(["rm", "-f", "--", file.path], reason=reason)
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Both ends of each cable answer at full MTU; every loopback is there."""

@@ -34,16 +34,16 @@ def system(topology: Topology, node: Node, facts: HostFacts) -> Iterator[Problem
         yield from _space(node, space)
 
 
-def system_notes(node: Node, facts: HostFacts) -> Iterator[str]:
+def system_notes(facts: HostFacts) -> Iterator[str]:
     """What the operator should know, though it stops nothing."""
     for space in facts.spaces:
         if space.size and MON_CRITICAL <= space.free / space.size < MON_WARNING:
             yield (
-                f"{node.name}: {space.free / space.size:.0%} of {space.mount} is free; "
+                f"{space.free / space.size:.0%} of {space.mount} is free; "
                 f"Ceph's health is a warning below {MON_WARNING:.0%}"
             )
     if not facts.ssh_enabled:
-        yield f"{node.name}: no unit of sshd is enabled; is there another way in after a reboot?"
+        yield "no unit of sshd is enabled; is there another way in after a reboot?"
 
 
 def across(facts: Mapping[str, HostFacts]) -> Iterator[Problem]:

@@ -34,11 +34,11 @@ def check(offsets: Mapping[str, Offset]) -> Iterator[Problem]:
             )  # fmt: skip
 
 
-def notes(offsets: Mapping[str, Offset]) -> Iterator[str]:
+def notes(offsets: Mapping[str, Offset]) -> Iterator[tuple[str, str]]:
     """Hosts that chrony has work with."""
     for name, apart in _apart(offsets).items():
         if NOTE < abs(apart) - offsets[name].error <= REFUSE:
-            yield f"{name}: the clock is {apart:+.3f} s from the other hosts'; chrony will correct it"
+            yield name, f"the clock is {apart:+.3f} s from the other hosts'; chrony will correct it"
 
 
 def _apart(offsets: Mapping[str, Offset]) -> dict[str, float]:

@@ -21,11 +21,11 @@ def check(node: Node, facts: HostFacts) -> Iterator[Problem]:
         yield from _disk(node, disk, facts.fsid)
 
 
-def notes(node: Node, facts: HostFacts) -> Iterator[str]:
+def notes(facts: HostFacts) -> Iterator[str]:
     """Data that no tool recognises does not stop anything: a wiped disk looks like that, too."""
     for disk in facts.disks.values():
         if disk.unknown_data:
-            yield f"{node.name}: {disk.path} starts with data of no known format, which will be overwritten"
+            yield f"{disk.path} starts with data of no known format, which will be overwritten"
 
 
 def is_ours(disk: DiskFacts, fsid: str | None) -> bool:
@@ -44,10 +44,9 @@ def _disk(node: Node, disk: DiskFacts, fsid: str | None) -> Iterator[Problem]:
             node.name, f"there is no disk {disk.path}", disk.path, seen, "lsblk",
             "Name the disk as the host does, preferably by /dev/disk/by-id.", final=True,
         )  # fmt: skip
-    elif disk.read_only or not disk.size:
-        seen = "read-only" if disk.read_only else "a size of 0 bytes"
+    elif unusable := _unusable(disk):
         yield Problem(
-            node.name, f"{disk.path} can't be written", "a disk for an OSD", seen, f"lsblk {disk.path}",
+            node.name, f"{disk.path} can't be used", "a disk for an OSD", unusable, f"lsblk {disk.path}",
             "Name another disk.", final=True,
         )  # fmt: skip
     elif (findings := describe(disk)) and not is_ours(disk, fsid):
@@ -57,6 +56,14 @@ def _disk(node: Node, disk: DiskFacts, fsid: str | None) -> Iterator[Problem]:
             f"If nobody needs what is on it: wipefs --all {disk.path} (destroys the data), and zero its start.",
             final=True,
         )  # fmt: skip
+
+
+def _unusable(disk: DiskFacts) -> str:
+    if not disk.size:
+        return "a size of 0 bytes"
+    if disk.read_only:
+        return "read-only"
+    return "" if disk.readable else "its first bytes can't be read"
 
 
 def describe(disk: DiskFacts) -> str:

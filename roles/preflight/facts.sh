@@ -18,6 +18,7 @@ facts() {
     section ssh; systemctl is-enabled ssh.service ssh.socket sshd.service
     section fsid; grep -E '^[[:space:]]*fsid[[:space:]]*=' /etc/ceph/ceph.conf
     section nics; ip -j -d addr show
+    section ours; grep -hs '^Address=' /etc/systemd/network/*-meshctl-*.network
     for disk; do disk "$disk"; done
     section clock.end; date +%s.%N
 }
@@ -27,7 +28,7 @@ disk() {
     if [ -b "$1" ]; then echo block; elif [ -e "$1" ]; then echo other; else echo missing; fi
     [ -b "$1" ] || return 0
     section lsblk "$1"; lsblk -J -b -p -o NAME,TYPE,SIZE,RO,MOUNTPOINTS,FSTYPE "$1"
-    section wipefs "$1"; wipefs --no-act --json "$1"
+    section wipefs "$1"; wipefs --no-act --json "$1" || echo failed
     section head "$1"; head -c 4096 "$1" | base64 -w0
     section tags "$1"; pvs --readonly --noheadings -o lv_tags "$1"
 }

@@ -23,16 +23,16 @@ def check(topology: Topology, node: Node, facts: HostFacts) -> Iterator[Problem]
     if node.uplink_nic and node.uplink_nic not in facts.nics:
         yield _missing(node, node.uplink_nic, facts.nics, "the uplink")
     yield from _management(node, facts.nics)
-    yield from _foreign(topology, node, facts.nics)
+    yield from _foreign(topology, node, facts.nics, known=facts.ours | {node.management})
 
 
 def notes(node: Node, facts: HostFacts) -> Iterator[str]:
     """What can't be told without changing something."""
     nics = facts.nics or {}
     if down := [port.nic for port in node.ports if port.nic in nics and not nics[port.nic].up]:
-        yield f"{node.name}: {', '.join(down)} still down, so whether the cable carries link is not known yet"
+        yield f"{', '.join(sorted(down))} still down, so whether the cables carry link is not known yet"
     if facts.nics is not None and not _owner(nics, node.management):
-        yield f"{node.name}: no NIC has {node.management}; the way there translates addresses"
+        yield f"no NIC has {node.management}; the way there translates addresses"
 
 
 def _port(node: Node, port: Port, nics: Mapping[str, Nic]) -> Iterator[Problem]:
@@ -97,13 +97,15 @@ def _inside_mesh(topology: Topology, node: Node) -> Iterator[Problem]:
             )  # fmt: skip
 
 
-def _foreign(topology: Topology, node: Node, nics: Mapping[str, Nic]) -> Iterator[Problem]:
-    """Addresses of the mesh's prefixes on NICs that are not part of the mesh."""
+def _foreign(topology: Topology, node: Node, nics: Mapping[str, Nic], *, known: frozenset[str]) -> Iterator[Problem]:
+    """Addresses of the mesh's prefixes on NICs that are not part of the mesh.
+
+    `known` are those that the links role takes back, and the management address, which has a message of its own.
+    """
     ours = {port.nic for port in node.ports} | {"lo"}
     for nic in nics.values():
         for address in (ip_address(text) for text in nic.addresses if nic.name not in ours):
-            # the management address has a message of its own
-            if address.version == 4 and str(address) != node.management:  # noqa: PLR2004
+            if address.version == 4 and str(address) not in known:  # noqa: PLR2004
                 for name in ("loopbacks", "links"):
                     if address in getattr(topology, name):
                         yield _conflict(topology, node, nic, str(address), name)

@@ -54,6 +54,7 @@ class DiskFacts:
     real: str
     kind: str
     size: int = 0
+    readable: bool = False
     read_only: bool = False
     mounts: tuple[str, ...] = ()
     children: tuple[str, ...] = ()
@@ -93,6 +94,8 @@ class HostFacts:
     fsid: str | None
     nics: Mapping[str, Nic] | None
     """None when the host has no `ip` command."""
+    ours: frozenset[str]
+    """Addresses that meshctl's own files give this host, those of former runs included."""
     disks: Mapping[str, DiskFacts]
 
 
@@ -133,6 +136,7 @@ def _host_facts(found: Sections) -> HostFacts:
         ssh_enabled="enabled" in found["ssh", ""].split(),
         fsid=_fsid(found["fsid", ""]),
         nics=nics(found["nics", ""]),
+        ours=frozenset(re.findall(r"^Address=([^/\n]+)", found["ours", ""], re.MULTILINE)),
         disks={path: _disk(found, path) for name, path in found if name == "disk"},
     )
 
@@ -178,6 +182,7 @@ def _disk(found: Sections, path: str) -> DiskFacts:
         real=real,
         kind=kind,
         size=int(top["size"] or 0),
+        readable=bool(head),
         read_only=bool(top["ro"]),
         mounts=tuple(mount for device in _walk(top) for mount in device.get("mountpoints", ()) if mount),
         children=tuple(device["name"] for device in _walk(top) if device is not top),

@@ -1,7 +1,7 @@
 """Preflight: every finding of every host at once, before anything changes."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from meshctl.cluster import Cluster
@@ -31,7 +31,7 @@ class Preflight(Role):
         looked = await cluster.each(self._look)
         facts = {name: host for name, (host, _) in looked.items()}
         offsets = {name: offset for name, (_, offset) in looked.items()}
-        for note in self._notes(facts, offsets):
+        for note in _joined(self._notes(facts, offsets)):
             cluster.note(note)
         return [*self._problems(facts), *checks.across(facts), *clocks.check(offsets)]
 
@@ -53,10 +53,17 @@ class Preflight(Role):
             yield from nics.check(self.topology, node, host)
             yield from disks.check(node, host)
 
-    def _notes(self, facts: dict[str, HostFacts], offsets: dict[str, clocks.Offset]) -> Iterator[str]:
+    def _notes(self, facts: dict[str, HostFacts], offsets: dict[str, clocks.Offset]) -> Iterator[tuple[str, str]]:
         for node in self.topology.nodes:
             host = facts[node.name]
-            yield from checks.system_notes(node, host)
-            yield from nics.notes(node, host)
-            yield from disks.notes(node, host)
+            for said in (checks.system_notes(host), nics.notes(node, host), disks.notes(host)):
+                yield from ((node.name, note) for note in said)
         yield from clocks.notes(offsets)
+
+
+def _joined(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """One line for all hosts of which the same is to be said."""
+    hosts: dict[str, list[str]] = {}
+    for host, note in notes:
+        hosts.setdefault(note, []).append(host)
+    return [f"{', '.join(names)}: {note}" for note, names in hosts.items()]

@@ -17,7 +17,7 @@ def merge(text: str, nodes: dict[str, IPv4Address]) -> str:
     while kept and not kept[-1].strip():
         kept.pop()
     block = [BEGIN, *(f"{address}\t{name}" for name, address in nodes.items()), END]
-    return "\n".join([*kept, "", *block]) + "\n"
+    return "\n".join([*kept, *([""] if kept else []), *block]) + "\n"
 
 
 def _outside(text: str) -> list[str]:

@@ -15,12 +15,13 @@ def addresses(text: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Chrony:
-    """The daemon: whether it runs, and whether it started before its configuration was last changed."""
+    """The daemon: whether it runs, is started at boot, and started before its configuration was last changed."""
 
     running: bool
+    enabled: bool
     outdated: bool
 
 
-def chrony(state: str, newer: str) -> Chrony:
-    """`systemctl is-active`, and `find CONFIGURATION -newercm PIDFILE`, which prints what is newer."""
-    return Chrony(running=state.strip() == "active", outdated=bool(newer.strip()))
+def chrony(state: str, enabled: str, newer: str) -> Chrony:
+    """`systemctl is-active`, `is-enabled`, and `find CONFIGURATION -newercm PIDFILE`, which prints what is newer."""
+    return Chrony(state.strip() == "active", enabled.strip() != "disabled", bool(newer.strip()))

@@ -18,6 +18,8 @@ from .parse import Chrony, addresses, chrony
 
 CHRONY = "/etc/chrony/conf.d/meshctl.conf"
 SYSCTL = "/etc/sysctl.d/90-meshctl.conf"
+SYSCTL_LEAST = "/etc/sysctl.d/10-meshctl-least.conf"
+"""Read early, so that an operator's larger values win."""
 CLOUD = "/etc/cloud/cloud.cfg.d"
 OS_RELEASE = ("cat", "/etc/os-release")
 HOSTNAME = ("cat", "/proc/sys/kernel/hostname")
@@ -36,7 +38,6 @@ class Seen:
     missing: Sequence[str]
     sysctls: dict[str, int]
     writable: frozenset[str]
-    chrony: Chrony
 
 
 class System(Role):
@@ -51,23 +52,24 @@ class System(Role):
         peers = [peer for peer in self.topology.nodes if peer != node]
         return {
             "/etc/hostname": text(f"{node.name}\n"),
-            SYSCTL: _render("sysctl.conf.j2", settings=sysctls.SETTINGS),
+            SYSCTL: _render("sysctl.conf.j2", settings=[s for s in sysctls.SETTINGS if not s.at_least]),
+            SYSCTL_LEAST: _render("sysctl.conf.j2", settings=[s for s in sysctls.SETTINGS if s.at_least]),
             CHRONY: _render("chrony.conf.j2", node=node, peers=peers, loopbacks=self.topology.loopbacks),
         }
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Files first, then what can go at the same time: name, kernel, packages and then the clock."""
-        seen = await self._look(host)
+        seen, clock = await asyncio.gather(self._look(host), _chrony(host))
         written = await host.put(self._files(node, seen))
         await asyncio.gather(
             self._hostname(node, host, seen),
             self._kernel(host, seen),
-            self._packages_and_clock(host, seen, written),
+            self._packages_and_clock(host, seen, clock, written),
         )
 
     async def _look(self, host: Host) -> Seen:
         paths = [setting.path for setting in sysctls.SETTINGS]
-        release, names, hostname, cloud, installed, kernel, writable, state, newer = await asyncio.gather(
+        release, names, hostname, cloud, installed, kernel, writable = await asyncio.gather(
             host.query(OS_RELEASE),
             host.query(["cat", "--", hosts.PATH], ok=(0, 1)),
             host.query(HOSTNAME),
@@ -75,8 +77,6 @@ class System(Role):
             host.query(packages.query(self._known()), ok=(0, 1)),
             host.query(sysctls.reading(), ok=(0, 2)),
             host.query(["find", *paths, "-maxdepth", "0", "-writable"], ok=(0, 1)),
-            host.query(["systemctl", "is-active", "chrony.service"], ok=None),
-            host.query(["find", CHRONY, "-newercm", "/run/chrony/chronyd.pid"], ok=(0, 1)),
         )
         found = packages.distribution(host, release.stdout)
         return Seen(
@@ -87,7 +87,6 @@ class System(Role):
             missing=packages.missing(packages.wanted(self.topology, found), installed.stdout),
             sysctls=sysctls.parse(kernel.stdout),
             writable=frozenset(writable.stdout.split()),
-            chrony=chrony(state.stdout, newer.stdout),
         )
 
     def _known(self) -> list[str]:
@@ -122,13 +121,16 @@ class System(Role):
 
         await host.until("kernel settings", probe, timeout=2)
 
-    async def _packages_and_clock(self, host: Host, seen: Seen, written: frozenset[str]) -> None:
+    async def _packages_and_clock(self, host: Host, seen: Seen, clock: Chrony, written: frozenset[str]) -> None:
         if seen.missing and self.topology.packages.install:
             await self._install(host, seen)
+            clock = await _chrony(host)
         elif "chrony" in seen.missing:
             return  # the gate says so
-        if written & {CHRONY} or seen.chrony.outdated or not seen.chrony.running:
-            reason = "its peers changed" if seen.chrony.running else "chrony does not run"
+        if not clock.enabled:
+            await host.run(["systemctl", "enable", "chrony.service"], reason="it would not start at boot")
+        if written & {CHRONY} or clock.outdated or not clock.running:
+            reason = "its peers changed" if clock.running else "chrony does not run"
             await host.run(["systemctl", "restart", "chrony.service"], reason=reason)
 
     async def _install(self, host: Host, seen: Seen) -> None:
@@ -149,10 +151,14 @@ class System(Role):
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every host resolves every name to its loopback, has the packages, and forwards."""
-        found = await cluster.each(lambda node, host: self._check(node, host, cluster))
-        return [problem for problems in found.values() for problem in problems]
+        found = await cluster.each(self._check)
+        for values in dict.fromkeys(low for _, low in found.values() if low):
+            names = ", ".join(name for name, (_, low) in found.items() if low == values)
+            cluster.note(f"{names}: not writable there: {values}")
+        return [problem for problems, _ in found.values() for problem in problems]
 
-    async def _check(self, node: Node, host: Host, cluster: Cluster) -> list[Problem]:
+    async def _check(self, node: Node, host: Host) -> tuple[list[Problem], str]:
+        """A host's problems, and the host-wide settings that are too low."""
         names = {other.name: str(other.loopback) for other in self.topology.nodes}
         resolved, hostname, release, installed, kernel = await asyncio.gather(
             host.query(["getent", "ahostsv4", *names], ok=None),
@@ -163,14 +169,22 @@ class System(Role):
         )
         wanted = packages.wanted(self.topology, packages.distribution(host, release.stdout))
         seen = sysctls.parse(kernel.stdout)
-        if low := [s for s in sysctls.wrong(seen) if not s.of_network]:
-            values = ", ".join(f"{s.key} = {seen.get(s.path)} (wanted: {s.value})" for s in low)
-            cluster.note(f"{node.name}: {values}; not writable here")
-        return [
+        low = [f"{s.key} = {seen.get(s.path)} (wanted: {s.value})" for s in sysctls.wrong(seen) if not s.of_network]
+        problems = [
             *_names(node, names, addresses(resolved.stdout), hostname.stdout.strip()),
             *_packages(node, packages.missing(wanted, installed.stdout)),
             *(_setting(node, s, seen) for s in sysctls.wrong(seen) if s.of_network),
         ]
+        return problems, ", ".join(low)
+
+
+async def _chrony(host: Host) -> Chrony:
+    state, enabled, newer = await asyncio.gather(
+        host.query(["systemctl", "is-active", "chrony.service"], ok=None),
+        host.query(["systemctl", "is-enabled", "chrony.service"], ok=None),
+        host.query(["find", CHRONY, "-newercm", "/run/chrony/chronyd.pid"], ok=(0, 1)),
+    )
+    return chrony(state.stdout, enabled.stdout, newer.stdout)
 
 
 def _names(node: Node, names: dict[str, str], resolved: dict[str, str], hostname: str) -> list[Problem]:
