@@ -23,7 +23,7 @@ class Link:
 def links(text: str) -> dict[str, Link]:
     """`ip -j addr show`, by interface. Raises ValueError when it is something else."""
     try:
-        return {entry["ifname"]: _link(entry) for entry in json.loads(text) if "ifname" in entry}
+        return {entry["ifname"]: _link(entry) for entry in json.loads(text) if entry.keys()}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no list of interfaces: {error!r}") from error
 
