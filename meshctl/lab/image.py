@@ -12,6 +12,7 @@ from meshctl.lab.errors import LabError
 from meshctl.lab.locks import locked
 from meshctl.lab.proc import run
 from meshctl.lab.recipe import Recipe, recipe
+from meshctl.lab.rootfiles import RootFiles
 
 IMAGES = Path("/var/cache/meshctl/images")
 _BUILD_SECONDS = 1800
@@ -85,6 +86,7 @@ async def _bootstrap(wanted: Recipe, root: Path) -> None:
 async def _repository(root: Path, repo: Path) -> None:
     """Move the downloaded packages into a repository that apt can read from a folder."""
     repo.mkdir()
+    repo.chmod(0o755)  # apt reads it as a user of its own
     for package in (root / "var/cache/apt/archives").glob("*.deb"):
         shutil.move(package, repo / package.name)
     index = await run(["env", f"--chdir={repo}", "apt-ftparchive", "packages", "."], seconds=120)
@@ -99,17 +101,15 @@ def _finish(wanted: Recipe, root: Path) -> None:
         key.unlink()
     for name in ("etc/hostname", "etc/resolv.conf", "etc/apt/apt.conf.d/99mmdebstrap"):
         (root / name).unlink(missing_ok=True)
-    (root / "etc/machine-id").write_text("")
-    listed = root / "etc/apt/sources.list"
-    listed.write_text("deb [trusted=yes] file:/srv/repo ./\n" if wanted.offered else "# no network, no packages\n")
-    (root / "srv/repo").mkdir(parents=True, exist_ok=True)
+    files = RootFiles(root)
+    files.write("etc/machine-id", "")
+    listed = "deb [trusted=yes] file:/srv/repo ./\n" if wanted.offered else "# no network, no packages\n"
+    files.write("etc/apt/sources.list", listed)
+    files.folder("srv/repo")
     for extra in (root / "etc/apt/sources.list.d").iterdir():
         extra.unlink()
     for unit in wanted.masked:
         (root / "etc/systemd/system" / unit).unlink(missing_ok=True)
         (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
     for name, text in wanted.files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (root / "etc/sudoers.d/50-lab").chmod(0o440)
+        files.write(name, text, 0o440 if name.startswith("etc/sudoers.d/") else 0o644)

@@ -6,11 +6,11 @@ Written into the upper layer of its root, before anything is mounted.
 
 import os
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 
 from meshctl.lab.plan import HostPlan, LabPlan
 from meshctl.lab.proc import run
+from meshctl.lab.rootfiles import RootFiles
 
 _NETWORK = """\
 # Made by the lab, as an installer would have left it: the management NIC, and nothing of the mesh.
@@ -32,46 +32,11 @@ _PRIVATE = 0o600
 _UID = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class _Root:
-    """The upper layer, over the image's files."""
-
-    upper: Path
-    image: Path
-
-    def write(self, name: str, text: str, mode: int = 0o644) -> None:
-        path = self.upper / name
-        _parents(self.upper, path.parent)
-        path.write_text(text)
-        path.chmod(mode)
-
-    def folder(self, name: str, mode: int, owner: int = 0) -> None:
-        path = self.upper / name
-        _parents(self.upper, path)
-        path.chmod(mode)
-        os.chown(path, owner, owner)
-
-    def append(self, name: str, line: str) -> None:
-        """The image's file with one more line, with the image's mode and owner."""
-        source = self.image / name
-        self.write(name, source.read_text() + line, source.stat().st_mode & 0o777)
-        os.chown(self.upper / name, source.stat().st_uid, source.stat().st_gid)
-
-
-def _parents(top: Path, folder: Path) -> None:
-    """Folders that everyone may enter, whatever the umask: they become the host's /etc."""
-    for step in [*reversed(folder.relative_to(top).parents), folder.relative_to(top)]:
-        path = top / step
-        if not path.exists():
-            path.mkdir()
-            path.chmod(0o755)
-
-
 async def seed(lab: LabPlan, host: HostPlan, upper: Path, public_key: str) -> str:
     """Prepare the host's disk, and return its line for known_hosts."""
     upper.mkdir(parents=True, exist_ok=True)
     upper.chmod(0o755)
-    root = _Root(upper, Path(lab.image, "rootfs"))
+    root = RootFiles(upper, Path(lab.image, "rootfs"))
     nic = host.nic(host.management_nic)
     root.write("etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
     network = _NETWORK.format(mac=nic.mac, nic=nic.name, address=host.management)
@@ -83,7 +48,7 @@ async def seed(lab: LabPlan, host: HostPlan, upper: Path, public_key: str) -> st
     return await _host_key(root, host.management.split("/")[0], lab.ssh_port)
 
 
-def _login(root: _Root, user: str, public_key: str) -> None:
+def _login(root: RootFiles, user: str, public_key: str) -> None:
     """The lab's key for the topology's user; others than root may use sudo without a password."""
     home, owner = ("root", 0) if user == "root" else (f"home/{user}", _UID)
     if owner:
@@ -94,12 +59,12 @@ def _login(root: _Root, user: str, public_key: str) -> None:
     root.folder(home, 0o700, owner)
     root.folder(f"{home}/.ssh", 0o700, owner)
     root.write(f"{home}/.ssh/authorized_keys", public_key, _PRIVATE)
-    os.chown(root.upper / home / ".ssh/authorized_keys", owner, owner)
+    os.chown(root.top / home / ".ssh/authorized_keys", owner, owner)
 
 
-async def _host_key(root: _Root, address: str, port: int) -> str:
+async def _host_key(root: RootFiles, address: str, port: int) -> str:
     root.folder("etc/ssh", 0o755)
-    key = root.upper / "etc/ssh/ssh_host_ed25519_key"
+    key = root.top / "etc/ssh/ssh_host_ed25519_key"
     await keygen(key, "host key")
     kind, material, *_ = key.with_suffix(".pub").read_text().split()
     name = address if port == 22 else f"[{address}]:{port}"  # noqa: PLR2004

@@ -17,6 +17,7 @@ from meshctl.lab.locks import held_for_life
 from meshctl.lab.machines import boot_argv, boot_environment
 from meshctl.lab.names import host_namespace, paths
 from meshctl.lab.plan import HostPlan, LabPlan
+from meshctl.lab.rootfiles import RootFiles
 from meshctl.lab.shim import Shim, hide
 
 # What nspawn exits with when the host asked for a reboot and nobody is registered to do it.
@@ -42,9 +43,7 @@ async def _boot(lab: LabPlan, host: HostPlan, power: asyncio.Event) -> int:
     cgroup = cgroups.make(lab.name, host.name)
     await cgroups.kill(cgroup)
     devices = await disks.attach(at.disks, host)
-    names = at.upper / "etc/tmpfiles.d/50-lab-disks.conf"
-    names.parent.mkdir(parents=True, exist_ok=True)
-    names.write_text(disks.tmpfiles(devices))
+    RootFiles(at.upper).write("etc/tmpfiles.d/50-lab-disks.conf", disks.tmpfiles(devices))
     await wiring.plug_in(lab, host)
     if lab.userspace_ovs and _has_ovs(lab, at.upper):
         for nic in host.mesh:
