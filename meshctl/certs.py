@@ -61,10 +61,10 @@ class Authority:
         return cls(_pem(certificate), key)
 
     @classmethod
-    def create(cls, state: StateFolder, cluster: str) -> "Authority":
+    def create(cls, state: StateFolder, cluster: str, *, life: timedelta = CA_LIFE) -> "Authority":
         """A new CA, kept in the state folder."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _ca_certificate(key, cluster)
+        certificate = _ca_certificate(key, cluster, life)
         pem = _pem(certificate)
         state.write_secret(CA_FILE, _key_pem(key).encode() + pem.encode())
         return cls(pem, key)
@@ -136,11 +136,11 @@ def same(one: str, other: str) -> bool:
     return first == second
 
 
-def _ca_certificate(key: ec.EllipticCurvePrivateKey, cluster: str) -> x509.Certificate:
+def _ca_certificate(key: ec.EllipticCurvePrivateKey, cluster: str, life: timedelta) -> x509.Certificate:
     now = datetime.now(UTC)
     subject = _name(f"meshctl CA of {cluster}")
     return (
-        _builder(subject, subject, key.public_key(), now, now + CA_LIFE)
+        _builder(subject, subject, key.public_key(), now, now + life)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(ca=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -41,7 +41,7 @@ class _Seen:
     saved: str | None
 
 
-class FrrRole(Role):
+class Frr(Role):
     """FRR with OSPF and BFD."""
 
     name: ClassVar[str] = "frr"

@@ -62,8 +62,14 @@ class Northd:
         return self.unit.active and self.arguments >= northd_arguments(topology)
 
 
-async def look_at_store(host: Host, database: Database) -> parse.Store:
-    """What lies on the disk."""
+async def look_at_stores(host: Host, topology: Topology) -> dict[str, parse.Store]:
+    """What lies on the disk, by letter."""
+    both = databases(topology)
+    stores = await asyncio.gather(*(_look_at_store(host, database) for database in both))
+    return {database.letter: store for database, store in zip(both, stores, strict=True)}
+
+
+async def _look_at_store(host: Host, database: Database) -> parse.Store:
     tables = ["Logical_Switch", "Logical_Router"] if database.letter == "nb" else []
     question = json.dumps([database.schema, *(_select(table, "name") for table in tables)])
     return parse.store((await host.query(["sh", "-c", STORE, "sh", database.file, question])).stdout)
@@ -72,20 +78,20 @@ async def look_at_store(host: Host, database: Database) -> parse.Store:
 async def look_at_servers(host: Host, topology: Topology) -> dict[str, Server]:
     """Both servers, by letter, in one round trip."""
     both = databases(topology)
-    stores, active, running, details = await asyncio.gather(
-        asyncio.gather(*(look_at_store(host, database) for database in both)),
+    stores, units, running, details = await asyncio.gather(
+        look_at_stores(host, topology),
         unit_states(host, [database.unit for database in both]),
         running_processes(host, "ovsdb-server"),
         asyncio.gather(*(asyncio.gather(_status(host, db), _targets(host, db)) for db in both)),
     )
     return {
         database.letter: Server(
-            store,
-            active[database.unit].active,
+            stores[database.letter],
+            units[database.unit].active,
             next((arguments for arguments in running if database.file in arguments), frozenset()),
             *detail,
         )
-        for database, store, detail in zip(both, stores, details, strict=True)
+        for database, detail in zip(both, details, strict=True)
     }
 
 
@@ -183,9 +189,10 @@ async def _open(host: Host, database: Database, *, mend: bool = True) -> str:
         return ""
     if status.role == "leader":
         ctl = f"ovn-{database.letter}ctl"
+        listens = ", ".join(sorted(targets)) or "nothing but its socket"
         command = [ctl, f"--db={database.socket}", "--timeout=5", "set-connection", database.listener]
         # It fails when another server has become leader since: look again.
-        await host.run(command, reason=f"{database.schema} does not listen for TLS clients", ok=None)
+        await host.run(command, reason=f"{database.schema} listens on {listens}", ok=None)
     return "a member, but no listener yet"
 
 

@@ -19,7 +19,7 @@ _DROP_IN = f"/etc/systemd/system/{NORTHD}.d/meshctl.conf"
 _UMBRELLAS = ("ovn-central.service", "ovn-host.service")
 
 
-class OvnRole(Role):
+class Ovn(Role):
     """OVN's databases, northd, and ovn-controller."""
 
     name: ClassVar[str] = "ovn"
@@ -48,13 +48,8 @@ class OvnRole(Role):
 
         Raises RefusedError when a database belongs to another cluster, or holds data that would be lost.
         """
-        both = databases(self.topology)
-
-        async def look(_node: Node, host: Host) -> dict[str, central.parse.Store]:
-            stores = await asyncio.gather(*(central.look_at_store(host, database) for database in both))
-            return {database.letter: store for database, store in zip(both, stores, strict=True)}
-
-        self._founders = founders(self.topology, await cluster.each(look))
+        stores = await cluster.each(lambda _node, host: central.look_at_stores(host, self.topology))
+        self._founders = founders(self.topology, stores)
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Databases first, both at once; then northd and the controller: too early they fail and wait for seconds."""

@@ -20,7 +20,7 @@ CERTIFICATE = f"{FOLDER}/cert.pem"
 KEY = f"{FOLDER}/key.pem"
 
 
-class PkiRole(Role):
+class Pki(Role):
     """The certificates in /etc/ovn/pki that OVN, OVS and Incus use."""
 
     name: ClassVar[str] = "pki"

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+
+from meshctl.roles.frr import parse
+
+DATA = Path(__file__).parent / "data"
+
+
+def data(name: str) -> str:
+    return (DATA / name).read_text()
+
+
+def test_adjacencies_of_a_lab_host() -> None:
+    assert parse.adjacencies(data("neighbors.json")) == (
+        parse.Adjacency("10.50.1.2", "192.168.11.2", "eth1", "Full"),
+        parse.Adjacency("10.50.1.3", "192.168.11.18", "eth2", "Full"),
+    )
+
+
+def test_no_neighbours() -> None:
+    assert parse.adjacencies('{"neighbors": {}}') == ()
+
+
+@pytest.mark.parametrize("text", ["", "ospfd is not running\n", "[]"])
+def test_what_is_no_list_of_neighbours_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse.adjacencies(text)
+
+
+def test_bfd_sessions_of_a_lab_host() -> None:
+    assert set(parse.bfd_peers(data("bfd.json"))) == {
+        parse.BfdPeer("192.168.11.2", "eth1", "up"),
+        parse.BfdPeer("192.168.11.18", "eth2", "up"),
+    }
+
+
+def test_routes_of_a_lab_host() -> None:
+    found = parse.routes(data("routes.json"))
+    assert parse.Route("10.50.1.2", "ospf", "10.50.1.1") in found
+    assert parse.Route("192.168.11.0/30", "kernel", "192.168.11.1") in found
+
+
+def test_daemons_of_a_lab_host() -> None:
+    assert parse.daemons(data("daemons.txt")) >= {"zebra", "ospfd", "bfdd"}
+
+
+def test_lines_carry_their_context() -> None:
+    assert parse.config_lines("bfd\n profile meshctl\n  detect-multiplier 5\n exit\n !\nexit\n") == {
+        ("bfd",),
+        ("bfd", "profile meshctl"),
+        ("bfd", "profile meshctl", "detect-multiplier 5"),
+    }
+
+
+def test_kernel_switches_and_frames_are_no_configuration() -> None:
+    shown = "Building configuration...\n\nCurrent configuration:\n!\nfrr version 10.3\nno ipv6 forwarding\n# x\nend\n"
+    assert parse.config_lines(shown) == frozenset()
+
+
+def test_differences_name_both_directions() -> None:
+    found = parse.differences("interface eth1\n ip ospf cost 5\nexit\n", "interface eth1\n ip ospf cost 6\nexit\n")
+    assert found == "lacks `interface eth1 / ip ospf cost 5`, has `interface eth1 / ip ospf cost 6`"
+
+
+def test_many_differences_are_counted() -> None:
+    assert parse.differences("a\nb\nc\nd\ne\n", "").endswith("`c` and 2 more")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# default to using syslog.\nlog syslog informational\n",
+        "frr version 10.3\nfrr defaults traditional\nhostname x\nservice integrated-vtysh-config\n",
+        "route-map meshctl-source permit 10\n set src 10.50.1.1\nexit\nrouter bgp 1\n",
+    ],
+)
+def test_nothing_foreign(text: str) -> None:
+    assert parse.foreign(text) == ""
+
+
+def test_someone_elses_configuration_is_named() -> None:
+    assert parse.foreign("log syslog\nrouter bgp 65000\n neighbor 10.0.0.1 remote-as 1\n") == "router bgp 65000"

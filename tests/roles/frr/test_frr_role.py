@@ -1,0 +1,286 @@
+"""The frr role against fake hosts: what it renders, changes, refuses and reports."""
+
+import json
+from dataclasses import replace
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshctl.cluster import Cluster
+from meshctl.errors import CommandError, RefusedError
+from meshctl.host.base import Host, text
+from meshctl.host.fake import FakeHost
+from meshctl.roles.frr import parse
+from meshctl.roles.frr.role import CONF, Frr
+from meshctl.state import StateFolder
+from meshctl.topology import Node, Topology
+from tests.roles import golden
+
+DATA = Path(__file__).parent / "data"
+DEBIAN = "# default to using syslog.\nlog syslog informational\n"
+
+
+@pytest.fixture
+def mesh() -> Topology:
+    return golden.topology("triangle")
+
+
+class FrrHost(FakeHost):
+    """A host whose FRR takes its configuration from the file when it is restarted or reloaded."""
+
+    def __init__(self, name: str = "node1", saved: str = DEBIAN) -> None:
+        super().__init__(name=name)
+        self.files[CONF] = text(saved, mode=0o640, owner="frr", group="frr")
+        self.on("systemctl show *", "ActiveState=active\nUnitFileState=enabled\n")
+        self.on("vtysh -c show daemons", " mgmtd zebra watchfrr staticd\n")
+        self.on("vtysh -c show running-config", "frr version 10.3\nhostname x\n")
+        self.on("sh -c cat | vtysh -C -f /dev/stdin")
+        self.on("systemctl reset-failed frr.service")
+        self.on("systemctl restart frr.service", then=self.start)
+        self.on("systemctl reload frr.service", then=self.start)
+
+    def start(self) -> None:
+        self.on("systemctl show *", "ActiveState=active\nUnitFileState=enabled\n")
+        self.on("vtysh -c show daemons", " mgmtd zebra ospfd watchfrr staticd bfdd\n")
+        self.on("vtysh -c show running-config", self.files[CONF].content.decode())
+
+    def forget(self) -> None:
+        self.ran.clear()
+        self.written.clear()
+
+
+async def apply(mesh: Topology, host: Host, tmp_path: Path) -> None:
+    cluster = Cluster(mesh, {host.name: host}, StateFolder(tmp_path))
+    await Frr(mesh).apply(mesh.node(host.name), host, cluster)
+
+
+@pytest.mark.parametrize("name", ["triangle", "five", "ring", "dual"])
+def test_files_are_as_reviewed(name: str) -> None:
+    golden.check(__file__, Frr, name)
+
+
+def test_bfd_values_equal_to_the_defaults_are_left_out(mesh: Topology) -> None:
+    conf = Frr(mesh).render(mesh.nodes[0])[CONF].content.decode()
+    assert "  transmit-interval" not in conf
+    assert "detect-multiplier" not in conf
+    fast = replace(mesh, bfd=mesh.bfd.model_copy(update={"interval": 50, "multiplier": 5}))
+    conf = Frr(fast).render(mesh.nodes[0])[CONF].content.decode()
+    assert "  detect-multiplier 5\n  transmit-interval 50\n  receive-interval 50\n" in conf
+
+
+def test_only_addresses_inside_the_prefixes_are_redistributed(mesh: Topology) -> None:
+    prefixes = [IPv4Network("10.100.0.0/24"), IPv4Network("10.200.0.7/32")]
+    wide = replace(mesh, ospf=mesh.ospf.model_copy(update={"redistribute": prefixes}))
+    conf = Frr(wide).render(mesh.nodes[0])[CONF].content.decode()
+    assert "ip prefix-list meshctl-redistribute seq 5 permit 10.100.0.0/24 ge 32 le 32\n" in conf
+    assert "ip prefix-list meshctl-redistribute seq 10 permit 10.200.0.7/32\n" in conf
+    assert " redistribute kernel route-map meshctl-redistribute\n" in conf
+
+
+def test_what_a_lab_host_runs_is_what_was_rendered(mesh: Topology) -> None:
+    conf = Frr(mesh).render(mesh.nodes[0])[CONF].content.decode()
+    assert parse.differences(conf, (DATA / "running.conf").read_text()) == ""
+
+
+async def test_first_run_restarts_once(mesh: Topology, tmp_path: Path) -> None:
+    host = FrrHost()
+    await apply(mesh, host, tmp_path)
+    assert host.ran == ["systemctl reset-failed frr.service", "systemctl restart frr.service"]
+    assert host.written == ["/etc/frr/daemons", CONF]
+
+
+async def test_second_run_changes_nothing(mesh: Topology, tmp_path: Path) -> None:
+    host = FrrHost()
+    await apply(mesh, host, tmp_path)
+    host.forget()
+    await apply(mesh, host, tmp_path)
+    assert (host.ran, host.written) == ([], [])
+
+
+async def test_killed_after_writing_the_files(mesh: Topology, tmp_path: Path) -> None:
+    host = FrrHost()
+    host.files.update(Frr(mesh).render(mesh.nodes[0]))
+    await apply(mesh, host, tmp_path)
+    assert host.ran[-1] == "systemctl restart frr.service"
+
+
+async def test_edited_file_is_repaired_without_a_command(mesh: Topology, tmp_path: Path) -> None:
+    host = FrrHost()
+    await apply(mesh, host, tmp_path)
+    host.forget()
+    edited = host.files[CONF].content.decode().replace("dead-interval 4", "dead-interval 9")
+    host.files[CONF] = replace(host.files[CONF], content=edited.encode())
+    await apply(mesh, host, tmp_path)
+    assert (host.ran, host.written) == ([], [CONF])
+
+
+async def test_edited_running_configuration_is_reloaded_never_restarted(mesh: Topology, tmp_path: Path) -> None:
+    host = FrrHost()
+    await apply(mesh, host, tmp_path)
+    host.forget()
+    host.on("vtysh -c show running-config", host.files[CONF].content.decode() + "interface eth1\n ip ospf cost 7\n")
+    await apply(mesh, host, tmp_path)
+    assert host.ran == ["systemctl reload frr.service"]
+
+
+async def test_stopped_unit_is_started(mesh: Topology, tmp_path: Path) -> None:
+    host = FrrHost()
+    await apply(mesh, host, tmp_path)
+    host.forget()
+    host.on("systemctl show *", "ActiveState=inactive\nUnitFileState=disabled\n")
+    host.on("vtysh *", status=1, stderr="failed to connect to any daemons.")
+    host.on("systemctl enable frr.service")
+    host.on("systemctl restart frr.service", then=lambda: (host.answers.pop("vtysh *"), host.start())[1])
+    await apply(mesh, host, tmp_path)
+    assert host.ran == [
+        "systemctl enable frr.service",
+        "systemctl reset-failed frr.service",
+        "systemctl restart frr.service",
+    ]
+
+
+async def test_someone_elses_configuration_is_refused(mesh: Topology, tmp_path: Path) -> None:
+    host = FrrHost(saved="router bgp 65000\n")
+    with pytest.raises(RefusedError, match="router bgp 65000"):
+        await apply(mesh, host, tmp_path)
+    assert (host.ran, host.written) == ([], [])
+
+
+async def test_a_configuration_that_frr_rejects_never_lands(mesh: Topology, tmp_path: Path) -> None:
+    host = FrrHost()
+    host.on("sh -c cat | vtysh *", "line 3: % Unknown command: ip ospf bfd", status=2)
+    with pytest.raises(CommandError, match="Unknown command"):
+        await apply(mesh, host, tmp_path)
+    assert (host.ran, host.written) == ([], [])
+
+
+# --- the gate
+
+
+def healthy(mesh: Topology, node: Node) -> FakeHost:
+    neighbours: dict[str, list[dict[str, str]]] = {}
+    for port in node.ports:
+        neighbours.setdefault(str(mesh.node(port.peer).loopback), []).append(
+            {"nbrState": "Full/-", "ifaceAddress": str(port.peer_address.ip), "ifaceName": f"{port.nic}:x"}
+        )
+    bfd = [{"peer": str(p.peer_address.ip), "interface": p.nic, "status": "up"} for p in node.ports]
+    routes = [
+        {"dst": str(other.loopback), "protocol": "ospf", "prefsrc": str(node.loopback)}
+        for other in mesh.nodes
+        if other is not node
+    ]
+    host = FakeHost(node.name)
+    answer(host, "neighbor", {"neighbors": neighbours})
+    answer(host, "bfd", bfd)
+    host.on("ip -j -4 route show", json.dumps(routes))
+    return host.on("sh -c *ping*")
+
+
+def answer(host: FakeHost, subject: str, value: Any) -> None:
+    host.on(f"vtysh -c show *{subject}* json", json.dumps(value))
+
+
+def healthy_cluster(mesh: Topology) -> dict[str, FakeHost]:
+    return {node.name: healthy(mesh, node) for node in mesh.nodes}
+
+
+async def problems(mesh: Topology, hosts: dict[str, FakeHost], tmp_path: Path) -> list[tuple[str, str, str]]:
+    found = await Frr(mesh).verify(Cluster(mesh, hosts, StateFolder(tmp_path)))
+    return [(p.host, p.what, p.seen) for p in found]
+
+
+@pytest.mark.parametrize("name", ["triangle", "five", "ring", "dual"])
+async def test_healthy_cluster_has_no_problem(name: str, tmp_path: Path) -> None:
+    mesh = golden.topology(name)
+    assert await problems(mesh, healthy_cluster(mesh), tmp_path) == []
+
+
+async def test_missing_neighbour(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy_cluster(mesh)
+    answer(hosts["node2"], "neighbor", {"neighbors": {}})
+    found = await problems(mesh, hosts, tmp_path)
+    assert ("node2", "OSPF adjacency with node1 on eth2", "no neighbour") in found
+    assert len(found) == 2
+
+
+async def test_neighbour_stuck_by_unequal_mtus(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy_cluster(mesh)
+    host = hosts["node1"]
+    pattern = "vtysh -c show *neighbor* json"
+    host.on(pattern, host.answers[pattern].stdout.replace("Full", "ExStart", 1))
+    found = await Frr(mesh).verify(Cluster(mesh, hosts, StateFolder(tmp_path)))
+    assert [(p.host, p.seen) for p in found] == [("node1", "ExStart")]
+    assert "MTU" in found[0].advice
+
+
+async def test_wrong_router_at_the_other_end(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy_cluster(mesh)
+    pattern = "vtysh -c show *neighbor* json"
+    hosts["node1"].on(pattern, hosts["node1"].answers[pattern].stdout.replace("10.50.1.2", "10.9.9.9"))
+    [(host, what, seen)] = await problems(mesh, hosts, tmp_path)
+    assert (host, what, seen) == ("node1", "OSPF adjacency with node2 on eth1", "router 10.9.9.9, Full")
+
+
+async def test_unexpected_neighbour(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy_cluster(mesh)
+    pattern = "vtysh -c show *neighbor* json"
+    seen = json.loads(hosts["node3"].answers[pattern].stdout)
+    seen["neighbors"]["10.9.9.9"] = [{"nbrState": "Full/-", "ifaceAddress": "192.0.2.9", "ifaceName": "eth3:x"}]
+    answer(hosts["node3"], "neighbor", seen)
+    assert [p[1] for p in await problems(mesh, hosts, tmp_path)] == ["unexpected OSPF neighbour on eth3"]
+
+
+async def test_one_of_two_parallel_cables_is_dead(tmp_path: Path) -> None:
+    mesh = golden.topology("dual")
+    hosts = healthy_cluster(mesh)
+    node = mesh.nodes[0]
+    port = node.ports[0]
+    seen = json.loads(hosts[node.name].answers["vtysh -c show *neighbor* json"].stdout)
+    for entries in seen["neighbors"].values():
+        entries[:] = [e for e in entries if e["ifaceAddress"] != str(port.peer_address.ip)]
+    answer(hosts[node.name], "neighbor", seen)
+    assert [p[1] for p in await problems(mesh, hosts, tmp_path)] == [f"OSPF adjacency with {port.peer} on {port.nic}"]
+
+
+async def test_ospfd_is_dead(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy_cluster(mesh)
+    hosts["node1"].on("vtysh -c show ip ospf neighbor json", "ospfd is not running\n")
+    assert [p[1] for p in await problems(mesh, hosts, tmp_path)] == ["ospfd does not answer"]
+
+
+async def test_bfd_session_is_down(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy_cluster(mesh)
+    pattern = "vtysh -c show *bfd* json"
+    hosts["node1"].on(pattern, hosts["node1"].answers[pattern].stdout.replace("up", "down", 1))
+    assert await problems(mesh, hosts, tmp_path) == [("node1", "BFD session with node2 on eth1", "down")]
+
+
+async def test_bfd_session_is_missing(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy_cluster(mesh)
+    answer(hosts["node1"], "bfd", [])
+    assert ("node1", "BFD session with node2 on eth1", "no session") in await problems(mesh, hosts, tmp_path)
+
+
+async def test_route_is_in_frr_but_not_in_the_kernel(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy_cluster(mesh)
+    hosts["node1"].on("ip -j -4 route show", "[]")
+    assert ("node1", "kernel route to node2", "no OSPF route") in await problems(mesh, hosts, tmp_path)
+
+
+async def test_route_without_the_loopback_as_source(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy_cluster(mesh)
+    pattern = "ip -j -4 route show"
+    hosts["node1"].on(pattern, hosts["node1"].answers[pattern].stdout.replace('"prefsrc": "10.50.1.1"', '"x": ""', 1))
+    assert await problems(mesh, hosts, tmp_path) == [
+        ("node1", "kernel route to node2", "a route with source of the link")
+    ]
+
+
+async def test_silent_loopback(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy_cluster(mesh)
+    hosts["node3"].on("sh -c *ping* 10.50.1.3 10.50.1.1 10.50.1.2", "10.50.1.2\n")
+    assert await problems(mesh, hosts, tmp_path) == [
+        ("node3", "node2's loopback does not answer", "no answer within 1 s")
+    ]
