@@ -43,11 +43,17 @@ def enter(place: Path) -> None:
     (place / "cgroup.procs").write_text("0")
 
 
-def make(lab: str, node: str) -> Path:
-    """The host's cgroup, with every controller that the machine lets it have."""
+async def make(lab: str, node: str) -> Path:
+    """A fresh cgroup for the host, with every controller that the machine lets it have.
+
+    Never one that has been killed before: Linux (6.18) counts kills per cgroup and compares the counts of parent and
+    child when a process is started right into another cgroup, which is how systemd starts units. In a tree with
+    old and new folders random units then die by SIGKILL as they start.
+    """
     top = hierarchy()
     place = host_cgroup(lab, node)
-    place.mkdir(parents=True, exist_ok=True)
+    await remove(place)
+    place.mkdir(parents=True)
     offered = (top / "cgroup.controllers").read_text().split()
     for level in (top, place.parent):
         for controller in offered:

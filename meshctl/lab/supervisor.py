@@ -40,8 +40,7 @@ async def supervise(lab: LabPlan, host: HostPlan, power: asyncio.Event) -> int:
 async def _boot(lab: LabPlan, host: HostPlan, power: asyncio.Event) -> int:
     """One boot, from plugging in to the end of nspawn; its exit code."""
     at = paths(lab.name).host(host.name)
-    cgroup = cgroups.make(lab.name, host.name)
-    await cgroups.kill(cgroup)
+    cgroup = await cgroups.make(lab.name, host.name)
     devices = await disks.attach(at.disks, host)
     RootFiles(at.upper).write("etc/tmpfiles.d/50-lab-disks.conf", disks.tmpfiles(devices))
     await wiring.plug_in(lab, host)
