@@ -58,9 +58,9 @@ class _Client(asyncssh.SSHClient):
         self._accept_new = accept_new
 
     @property
-    def unknown(self) -> bool:
-        """Whether nothing was on record for this host."""
-        return not self.trust.keys
+    def unknown(self) -> asyncssh.SSHKey | None:
+        """The shown key, if nothing on record speaks for or against it."""
+        return None if self.trust.keys or self.shown in self.trust.revoked else self.shown
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """From here on asyncssh owns the socket."""
@@ -101,12 +101,16 @@ class Dialer:
         try:
             connection = await self._patiently(node, client, limit)
         except HostKeyError:
-            if client.shown is None or not client.unknown or not await self.known_hosts.allows(node, client.shown):
+            if client.unknown is None or not await self.known_hosts.allows(node, client.unknown):
                 raise
-            client = _Client(trust, believe=client.shown)
+            client = _Client(trust, believe=client.unknown)
             connection = await self._patiently(node, client, limit)
-        if client.unknown and client.shown is not None:
-            self.known_hosts.record(node, self.ssh.port, client.shown)
+        try:
+            if client.unknown is not None:
+                self.known_hosts.record(node, self.ssh.port, client.unknown)
+        except BaseException:
+            connection.abort()
+            raise
         return connection
 
     async def _patiently(self, node: Node, client: "_Client", limit: float) -> asyncssh.SSHClientConnection:
@@ -127,6 +131,7 @@ class Dialer:
 
     async def _attempt(self, node: Node, client: "_Client", deadline: float) -> asyncssh.SSHClientConnection:
         left = max(0.5, deadline - time.monotonic())
+        client.connected = False
         sock = await self._tcp(node, min(left, TCP_ATTEMPT))
         try:
             async with asyncio.timeout(left):
@@ -162,7 +167,7 @@ class Dialer:
             client_factory=lambda: client,
             known_hosts=([], [], []),
             server_host_key_algs=client.trust.algorithms,
-            client_keys=mine.keys if not mine.keys else list(mine.keys),  # a tuple means (key, certificate)
+            client_keys=list(mine.keys) or (),  # a tuple would mean (key, certificate); () the ones in ~/.ssh
             agent_path=mine.agent,
             agent_identities=list(mine.agent_keys) if mine.agent_keys else None,
             preferred_auth=["publickey"],
@@ -202,7 +207,7 @@ class Dialer:
             raise _NotYetError(
                 ConnectError(
                     node.name,
-                    f"there is no way to {node.management}: {os.strerror(error.errno) if error.errno else error}",
+                    f"there is no way to {node.management}: {_plain(error)}",
                     advice="No host has that address at the moment, or this machine has no route to it: "
                     f"ip route get {node.management}",
                 )
@@ -211,8 +216,8 @@ class Dialer:
     def _host_key_error(self, node: Node, client: "_Client", error: asyncssh.Error) -> HostKeyError:
         if client.shown is None:
             return HostKeyError(node.name, f"{node.management} shows a host key of an unknown kind: {error.reason}")
-        if client.unknown and client.shown not in client.trust.revoked:
-            return self.known_hosts.unknown(node, client.shown)
+        if client.unknown is not None:
+            return self.known_hosts.unknown(node, client.unknown)
         return self.known_hosts.changed(node, self.ssh.port, client.shown, client.trust)
 
     def _auth_error(self, node: Node, said: str) -> AuthError:
@@ -226,7 +231,7 @@ class Dialer:
 
     def _login_failed(self, node: Node, error: Exception) -> Exception:
         """A connection that was taken and then dropped: worth another try, except where more tries make it worse."""
-        said = getattr(error, "reason", "") or str(error) or type(error).__name__
+        said = getattr(error, "reason", "") or _plain(error)
         if "Too many authentication failures" in said:
             return self._auth_error(node, said + "; the agent may hold too many keys: set ssh.identity")
         return _NotYetError(
@@ -237,3 +242,12 @@ class Dialer:
                 "logins (PerSourcePenalties) or because of too many at once (MaxStartups): `journalctl -u ssh` there.",
             )
         )
+
+
+def _plain(error: Exception) -> str:
+    """What went wrong, without Python's "[Errno 104]"."""
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__

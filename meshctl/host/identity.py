@@ -12,9 +12,12 @@ from meshctl.topology.document import Ssh
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a login offers. `agent` is the path of the SSH agent's socket."""
+    """What a login offers. `agent` is the path of the SSH agent's socket; `agent_keys` picks some of its keys.
 
-    keys: tuple[asyncssh.SSHKeyPair, ...] | None
+    No `keys` means those in ~/.ssh: asyncssh forgets the agent when it is told to use no key file at all.
+    """
+
+    keys: tuple[asyncssh.SSHKeyPair, ...]
     agent: str | None
     agent_keys: tuple[Path, ...] | None
     names: str
@@ -30,21 +33,22 @@ def load(ssh: Ssh, host: str) -> Identity:
         return Identity((), agent, None, "the SSH agent's keys and those in ~/.ssh" if agent else "the keys in ~/.ssh")
     path = Path(ssh.identity).expanduser()
     try:
-        return Identity(tuple(asyncssh.load_keypairs(str(path))), None, None, str(path))
+        keys = asyncssh.load_keypairs(str(path), ignore_encrypted=True)
     except OSError as error:
         raise AuthError(
             host, f"the private key {path} can't be read: {error.strerror}", advice="See ssh.identity in the topology."
         ) from None
-    except asyncssh.KeyEncryptionError:
-        public = path.with_name(path.name + ".pub")
-        if agent is None or not public.exists():
-            raise AuthError(
-                host,
-                f"the private key {path} has a passphrase, and no SSH agent holds it",
-                advice=f'eval "$(ssh-agent)"; ssh-add {path}',
-            ) from None
-        return Identity(None, agent, (public,), f"{path} through the SSH agent")
     except asyncssh.KeyImportError as error:
         raise AuthError(
             host, f"{path} is not a private key: {error}", advice="See ssh.identity in the topology."
         ) from None
+    if keys:
+        return Identity(tuple(keys), None, None, str(path))
+    public = path.with_name(path.name + ".pub")
+    if agent and public.exists():
+        return Identity((), agent, (public,), f"{path} through the SSH agent")
+    raise AuthError(
+        host,
+        f"the private key {path} has a passphrase, and there is no SSH agent to ask for it",
+        advice=f'eval "$(ssh-agent)"; ssh-add {path}; and keep {public.name} beside it',
+    )

@@ -56,7 +56,9 @@ class KnownHosts:
                     f"host_key in the topology is not an SSH public key: {node.host_key[:80]!r}",
                     advice="Copy the line of /etc/ssh/ssh_host_ed25519_key.pub on that host.",
                 ) from None
-        recorded = self._load(node).match("", node.management, port if port != asyncssh.DEFAULT_PORT else None)
+        # Asked with the port as part of the name: given a port, asyncssh falls back to entries without one, and
+        # forgets a @revoked line on the way.
+        recorded = self._load(node).match(_pattern(node, port), "", None)
         return Trust(tuple(recorded[0]), tuple(recorded[2]))
 
     async def allows(self, node: Node, key: asyncssh.SSHKey) -> bool:

@@ -53,6 +53,7 @@ class Server:
     max_sessions: int = 10
     refusals: int = 0
     port: int = 0
+    more_host_keys: list[asyncssh.SSHKey] = field(default_factory=list)
 
     hold_after: int | None = None
     """Stop passing stdin on to commands after so many bytes, until `release` is set."""
@@ -70,7 +71,11 @@ class Server:
 
     async def start(self) -> None:
         self._acceptor = await asyncssh.create_server(
-            lambda: _Login(self), "127.0.0.1", self.port, server_host_keys=[self.host_key], encoding=None
+            lambda: _Login(self),
+            "127.0.0.1",
+            self.port,
+            server_host_keys=[self.host_key, *self.more_host_keys],
+            encoding=None,
         )
         self.port = self._acceptor.get_port()
 
@@ -86,8 +91,10 @@ class Server:
         for process in list(self._processes):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-            await process.wait()
-            process._transport.close()  # type: ignore[attr-defined]  # grandchildren may hold its pipes
+            with suppress(TimeoutError):  # grandchildren that go on hold the pipes, and wait() waits for these
+                async with asyncio.timeout(0.5):
+                    await process.wait()
+            process._transport.close()  # type: ignore[attr-defined]
         self._acceptor = None
 
     def drop(self) -> None:

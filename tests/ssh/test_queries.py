@@ -16,7 +16,7 @@ NASTY = [
     "a b",
     "it's",
     '"',
-    "$(touch /tmp/meshctl-injected)",
+    "$(echo injected)",
     "`id`",
     "$HOME",
     "\\",
@@ -113,7 +113,6 @@ async def test_arguments_arrive_as_they_are(host: SshHost, argument: str) -> Non
     fed = await host.query(["sh", "-c", 'printf "[%s]" "$1"; cat', "sh", argument], stdin=b"<in>")
     seen = [result.stdout for result in (alone, *together, ran, fed)]
     assert seen == [f"[{argument}]"] * 4 + [f"[{argument}]<in>"]
-    assert not Path("/tmp/meshctl-injected").exists()
 
 
 async def test_every_character_below_256_as_an_argument(host: SshHost) -> None:
