@@ -7,8 +7,8 @@ MAKEFLAGS += --no-print-directory
 TOPOLOGY ?= topologies/triangle.yaml
 VENV := .venv
 BIN := $(VENV)/bin
-# Named by what it was made from, so that a changed lock file or pyproject.toml makes it again.
-READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml | sha256sum | cut -c1-16)
+# Named by what it was made from, so that a changed lock file or pyproject.toml, or a moved folder, makes it again.
+READY := $(VENV)/.ready-$(shell { echo $(CURDIR); cat requirements.lock pyproject.toml; } | sha256sum | cut -c1-16)
 
 # What the lab needs from the machine, and what the tests compare with.
 PACKAGES := python3-venv ca-certificates mmdebstrap systemd-container iproute2 nftables apt-utils busybox-static \

@@ -96,7 +96,7 @@ def _run(job: Job) -> int:
     from meshctl.errors import MeshctlError
 
     try:
-        job.state.ensure()
+        _make(job.state)
         with RunLog.of(job.command, job.state.runs, job.options.log_file) as log:
             report = asyncio.run(_converge(job, log))
     except MeshctlError as error:
@@ -109,6 +109,17 @@ def _run(job: Job) -> int:
     if report.interrupted:
         return INTERRUPTED
     return 0 if report.ok else UNHEALTHY
+
+
+def _make(state: "StateFolder") -> None:
+    from meshctl.errors import SecretsError
+
+    try:
+        state.ensure()
+    except OSError as error:
+        raise SecretsError(
+            f"{state.path} can't be made: {error.strerror}", advice="Choose another --state-dir."
+        ) from error
 
 
 async def _converge(job: Job, log: "RunLog") -> "Report":

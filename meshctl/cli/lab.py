@@ -84,8 +84,10 @@ def status(options: Options, topology: Path | None) -> None:
 @click.pass_obj
 def ssh(options: Options, topology: Path, node: str, command: Sequence[str]) -> None:
     """Log in to a host, or run a command there; ends with its exit code."""
+    from meshctl.lab import tools
     from meshctl.lab.login import ssh_argv
 
+    tools.check()
     argv = ssh_argv(_name(options, topology), node, command)
     os.execvp(argv[0], argv)  # noqa: S606  (no shell; ssh gets the terminal)
 

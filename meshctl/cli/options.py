@@ -60,8 +60,10 @@ class Options:
             return StateFolder(self.state_dir)
         if self.lab is None:
             return StateFolder.default(topology.cluster)
+        from meshctl.lab import tools
         from meshctl.lab.names import paths
 
+        tools.check()
         return StateFolder(paths(self.lab_name(topology)).state)
 
     @property

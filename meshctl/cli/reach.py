@@ -39,10 +39,9 @@ def _into_lab(topology: Topology, name: str, state: StateFolder) -> tuple[Topolo
 
     A lab's hosts have keys of their own: they come from the lab, and pins of the real hosts don't apply.
     """
-    from meshctl.lab import running, sockets, tools  # noqa: PLC0415  (only where there is a lab)
+    from meshctl.lab import running, sockets  # noqa: PLC0415  (only where there is a lab)
     from meshctl.lab.names import paths  # noqa: PLC0415
 
-    tools.check()
     running.existing(name)
     at = paths(name)
     known = at.known_hosts.read_bytes()

@@ -53,18 +53,19 @@ def _critical_path(report: Report) -> Iterator[str]:
         yield f"  {result.seconds:6.1f} s  {result.step.id}"
 
 
-def _grouped(report: Report) -> dict[Problem, list[str]]:
-    """Each problem once, with its host left out, and where it was met: one cause often shows on every host."""
-    groups: dict[Problem, list[str]] = {}
+def _grouped(report: Report) -> dict[Problem, dict[str, list[str]]]:
+    """Each problem once, its host left out, with the steps and hosts that met it: one cause often shows everywhere."""
+    groups: dict[Problem, dict[str, list[str]]] = {}
     for result in report.results:
         for problem in result.problems:
-            place = result.step.id if problem.host in {"", result.step.node} else f"{result.step.id}, {problem.host}"
-            groups.setdefault(replace(problem, host=""), []).append(place)
+            hosts = groups.setdefault(replace(problem, host=""), {}).setdefault(result.step.id, [])
+            hosts += [problem.host] if problem.host not in {"", result.step.node} else []
     return groups
 
 
-def _problem(problem: Problem, places: list[str], style: Style) -> Iterator[str]:
-    yield style(f"{'; '.join(places)}:", "red") + f" {one_line(problem.what)}"
+def _problem(problem: Problem, places: dict[str, list[str]], style: Style) -> Iterator[str]:
+    where = "; ".join(f"{step} on {', '.join(hosts)}" if hosts else step for step, hosts in places.items())
+    yield style(f"{where}:", "red") + f" {one_line(problem.what)}"
     for name in ("expected", "seen", "command", "advice"):
         lines = getattr(problem, name).strip().splitlines()
         for label, line in zip((f"{name}:", *[""] * _LINES), lines, strict=False):

@@ -105,10 +105,12 @@ def _result(step: Step, at: float, before: dict[str, StepResult], *, fails: str,
     return StepResult(step, State.OK, at, at + 0.5)
 
 
-def same_problem_everywhere() -> Report:
-    """Three hosts that fail for the same reason."""
-    results = {}
-    for node in nodes(3):
-        step = Step(f"base@{node}", "base", Kind.APPLY, node)
-        results[step.id] = StepResult(step, State.FAILED, 0, 1, (), (Problem(node, "disk is full", "", "", "df"),))
-    return report(results)
+def same_problem_everywhere(kind: Kind = Kind.APPLY) -> Report:
+    """Three hosts that fail for the same reason, seen by their own steps or by one gate."""
+    problems = [Problem(node, "disk is full", "", "", "df") for node in nodes(3)]
+    if kind is Kind.VERIFY:
+        gate = Step("base.verify", "base", kind, None)
+        return report({gate.id: StepResult(gate, State.FAILED, 0, 1, (), tuple(problems))})
+    steps = [Step(f"base@{problem.host}", "base", kind, problem.host) for problem in problems]
+    failed = zip(steps, problems, strict=True)
+    return report({step.id: StepResult(step, State.FAILED, 0, 1, (), (problem,)) for step, problem in failed})

@@ -139,7 +139,7 @@ def test_completion(words: list[str], begun: str, offered: set[str]) -> None:
 
 
 WORDS = ["--lab", "--lab=", "--lab=x y", "-v", "--output", "json", "validate", "schema", "lab", "status", "completion"]
-WORDS += ["render", "--", "-", "", "é", "\ud800", "\x1b[31m", "-vvvx", "--=", "--out=", "x" * 5000, TRIANGLE, "bash"]
+WORDS += ["render", "--", "-", "", "é", "\udcff", "\x1b[31m", "-vvvx", "--=", "--out=", "x" * 5000, TRIANGLE, "bash"]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

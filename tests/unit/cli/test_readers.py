@@ -17,7 +17,7 @@ from meshctl.cli.report import as_json
 from meshctl.cli.runlog import RunLog
 from meshctl.cli.summary import summarize
 from meshctl.errors import UsageError
-from meshctl.events import RunFinished, State, StepFinished
+from meshctl.events import Kind, RunFinished, State, StepFinished
 from tests.unit.cli import recorded
 from tests.unit.cli.schemas import check
 
@@ -146,7 +146,7 @@ def test_summary_of_a_second_run() -> None:
 def test_summary_of_a_failure_says_what_works_and_how_to_go_on() -> None:
     said = summary(fails="ceph_mon.verify")
     for line in (
-        "ceph_mon.verify, node3: the monitor is not in quorum",
+        "ceph_mon.verify on node3: the monitor is not in quorum",
         "  expected: three voters",
         "  seen:     two voters:",
         "            node1",
@@ -157,6 +157,11 @@ def test_summary_of_a_failure_says_what_works_and_how_to_go_on() -> None:
         "To go on, after mending it: meshctl --lab bootstrap t.yaml",
     ):
         assert line in said.splitlines()
+
+
+def test_one_gate_that_sees_the_same_on_several_hosts_says_it_once() -> None:
+    report = recorded.same_problem_everywhere(Kind.VERIFY)
+    assert "base.verify on node1, node2, node3: disk is full" in summarize(report, again="", log="", style=plain)
 
 
 def test_the_same_problem_on_several_hosts_is_told_once() -> None:

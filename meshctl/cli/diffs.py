@@ -1,0 +1,75 @@
+"""A preview as text with colours as in `git diff`, and as the JSON object that docs/cli.md promises."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from meshctl.cli.output import counted
+from meshctl.cli.printable import one_line
+from meshctl.cli.summary import Style
+from meshctl.events import Change
+from meshctl.preview import Preview
+
+_COLOURS = (("+++", "white"), ("---", "white"), ("@@", "cyan"), ("+", "green"), ("-", "red"))
+
+
+def as_json(preview: Preview) -> dict[str, Any]:
+    """All keys but `schema`."""
+    return {
+        "changes": [_change(change) for change in preview.changes],
+        "unknown": [
+            {"step": one.step, "host": one.host, "what": one.what, "after": list(one.after)} for one in preview.unknown
+        ],
+        "problems": [
+            {"step": step, "host": p.host, "what": p.what, "expected": p.expected, "seen": p.seen, "advice": p.advice}
+            for step, p in preview.problems
+        ],
+        "summary": {"hosts": len({change.host for change in preview.changes}), "changes": len(preview.changes)},
+    }
+
+
+def _change(change: Change) -> dict[str, str]:
+    told = {"diff": change.diff} if change.kind == "file" else {"command": change.target}
+    place = {"step": change.step, "host": change.host, "kind": change.kind, "target": change.target}
+    return {**place, **told, "reason": change.reason}
+
+
+def lines(preview: Preview, *, style: Style) -> Iterator[str]:
+    """The whole preview, line by line."""
+    for (step, host), changes in groupby(preview.changes, key=lambda change: (change.step, change.host)):
+        yield style(f"{step} on {host}" if not step.endswith(f"@{host}") else step, "white")
+        for change in changes:
+            yield from _lines_of(change, style)
+        yield ""
+    if preview.unknown:
+        yield style("Known only after the changes above:", "yellow")
+        yield from (f"  {one.step}: more may follow {_first(one.after)}" for one in preview.unknown)
+        yield ""
+    for step, problem in preview.problems:
+        yield style(f"{step} on {problem.host}:", "red") + f" {one_line(problem.what)}"
+        yield from (f"  {line}" for line in (problem.expected, problem.seen, problem.advice) if line)
+    yield _summary(preview)
+
+
+def _first(steps: tuple[str, ...]) -> str:
+    return steps[0] if len(steps) == 1 else f"{steps[0]} and {counted(len(steps) - 1, 'other step')}"
+
+
+def _lines_of(change: Change, style: Style) -> Iterator[str]:
+    if change.kind != "file":
+        yield f"  {change.kind}  {one_line(change.target)}"
+        yield f"    because: {one_line(change.reason)}"
+        return
+    yield f"  file  {change.target}"
+    for line in change.diff.splitlines():
+        colour = next((colour for prefix, colour in _COLOURS if line.startswith(prefix)), "")
+        yield f"    {style(line, colour) if colour else line}"
+
+
+def _summary(preview: Preview) -> str:
+    if preview.empty:
+        return "Nothing to do: every host is as the topology says."
+    text = f"{counted(len(preview.changes), 'change')} on {counted(len({c.host for c in preview.changes}), 'host')}"
+    unknown = f"; {counted(len(preview.unknown), 'step')} can't be known in full yet" if preview.unknown else ""
+    problems = f"; {counted(len(preview.problems), 'problem')} to be mended first" if preview.problems else ""
+    return text + unknown + problems

@@ -1,0 +1,61 @@
+# ruff: noqa: PLC0415  (imports happen where they are needed)
+"""`plan`: what a bootstrap would change, as diffs, commands and services. Changes nothing."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from meshctl.cli.options import Options, topology_argument
+from meshctl.cli.output import coloured, emit_json
+
+if TYPE_CHECKING:
+    from meshctl.preview import Preview
+    from meshctl.topology import Topology
+
+CHANGES, UNHEALTHY = 2, 4
+
+
+@click.command(short_help="Show what bootstrap would change, as diffs; change nothing.")
+@topology_argument
+@click.pass_obj
+def plan(options: Options, topology: Path) -> int:
+    """Show every file, command and service that a bootstrap would change now, and why.
+
+    What can't be known before an earlier change has been made is listed as such. Exits with 0 when there is nothing to
+    do, 2 when there are changes, 4 when something stands in a bootstrap's way.
+    """
+    import asyncio
+
+    from meshctl.topology import load
+
+    preview = asyncio.run(_preview(load(topology), options))
+    _show(preview, options)
+    if preview.problems:
+        return UNHEALTHY
+    return 0 if preview.empty else CHANGES
+
+
+async def _preview(topology: "Topology", options: Options) -> "Preview":
+    from meshctl.cli.reach import connected
+    from meshctl.cluster import Cluster
+    from meshctl.plan import bootstrap_plan
+    from meshctl.preview import Previewer
+    from meshctl.roles.discovery import discover
+
+    state = options.state(topology)
+    roles = [role(topology) for role in discover().values()]
+    async with connected(topology, options, state, accept_new=False) as hosts:
+        return await Previewer(bootstrap_plan(topology, roles), Cluster(topology, hosts, state)).run()
+
+
+def _show(preview: "Preview", options: Options) -> None:
+    if options.json:
+        from meshctl.cli.diffs import as_json
+
+        emit_json("plan", as_json(preview))
+        return
+    from meshctl.cli.diffs import lines
+
+    click.echo("\n".join(lines(preview, style=coloured(sys.stdout))), color=True)
