@@ -162,6 +162,9 @@ def test_a_host_without_power_drops_the_carrier_of_its_neighbours_and_keeps_its_
     asyncio.run(running.power_on(B, "node3"))
     assert on(B, "node2", carriers).split() == ["1", "1"]
     assert on(B, "node3", "cat /root/note").strip() == "kept"
+    # A host that boots into a cgroup which was killed loses random units as they start (see cgroups.make).
+    assert on(B, "node3", "systemctl is-system-running --wait").strip() == "running"
+    assert on(B, "node3", "journalctl -b | grep -c 'status=9/KILL'").strip() == "0"
 
 
 @pytest.mark.usefixtures("labs")
