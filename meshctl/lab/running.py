@@ -63,7 +63,8 @@ async def _prepare(lab: LabPlan) -> LabPlan:
         await _clear(lab.name)
         await _lay_out(lab)
         return lab
-    if there != replace(lab, image=there.image):
+    # What isn't asked for by anybody may have changed meanwhile: the image's recipe, a module of the kernel.
+    if there != replace(lab, image=there.image, userspace_ovs=there.userspace_ovs):
         raise LabError(
             f"lab {lab.name} exists with another topology or image",
             advice=f"Take it down first (`meshctl lab down`, its name is {lab.name}), or give this one another name.",
