@@ -1,0 +1,80 @@
+"""One Incus cluster of all hosts, over their loopbacks, with a storage pool on each host's own disk."""
+
+import asyncio
+from typing import ClassVar
+
+from meshctl.cluster import Cluster
+from meshctl.host.base import Host
+from meshctl.roles import incusapi
+from meshctl.roles.base import Problem, Role, Rollout
+from meshctl.roles.incusapi import Thing, Wanted
+from meshctl.topology import Node, Topology
+
+from . import census, joining, judge
+from .census import Census, State
+
+
+class IncusRole(Role):
+    """Founds the cluster on the first host; the others join one after the other."""
+
+    name: ClassVar[str] = "incus"
+    summary: ClassVar[str] = "Incus cluster over the loopbacks; every member sees every other online"
+    needs: ClassVar[frozenset[str]] = frozenset({"frr"})
+    rollout: ClassVar[Rollout] = Rollout.ONE_BY_ONE
+    poll: ClassVar[float] = 0.4
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__(topology)
+        self._seed: str | None = None
+        self._census: Census | None = None
+
+    async def prepare(self, cluster: Cluster) -> None:
+        """Find out who is a member. RefusedError when a host's Incus is in use, or in another cluster."""
+        self._census = await census.take(cluster)
+        self._seed = self._census.seed
+
+    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+        """Found, join, or get a host out of an interrupted join first; the seed also makes the local pool."""
+        if self._census is None:
+            await self.prepare(cluster)
+        state = self._census.states[node.name] if self._census else State.FREE
+        seed = cluster.hosts[self._seed] if self._seed else None
+        if state is not State.MEMBER:
+            await self._take_in(state, node, host, cluster, seed)
+        self._seed = self._seed or node.name
+        if self._seed == node.name:
+            await self._make_pool(host, cluster)
+
+    async def _take_in(self, state: State, node: Node, host: Host, cluster: Cluster, seed: Host | None) -> None:
+        if state is State.STRAY and seed and await joining.settle(cluster, node, seed):
+            return
+        if state in {State.STRAY, State.LEFTOVER}:
+            await joining.reset(node, host, seed if state is State.STRAY else None)
+        if seed:
+            await joining.join(self.topology, node, host, seed)
+        else:
+            await joining.found(self.topology, node, host)
+
+    async def _make_pool(self, host: Host, cluster: Cluster) -> None:
+        """The local pool, made while the cluster has one member if possible: those who join copy it."""
+        seen, names = await asyncio.gather(
+            incusapi.read(host, incusapi.POOLS, incusapi.pools),
+            incusapi.read(host, incusapi.MEMBERS, incusapi.members),
+        )
+        thing = seen.get(self.topology.incus.local_pool)
+        if thing is None or not thing.created_on(names):
+            folders = (incusapi.clear_folder(cluster.hosts[name], self.topology.incus.local_pool) for name in names)
+            await asyncio.gather(*folders)
+            await incusapi.make(host, self._wanted(list(names)), thing)
+
+    def _wanted(self, names: list[str]) -> Wanted:
+        return Wanted("storage-pools", self.topology.incus.local_pool, "dir", {}, {name: {} for name in names})
+
+    async def verify(self, cluster: Cluster) -> list[Problem]:
+        """All members online in every member's view, at their addresses, with three voters; the local pool on all."""
+        views, pools = await asyncio.gather(
+            cluster.each(lambda _node, host: incusapi.read(host, incusapi.MEMBERS, incusapi.members)),
+            incusapi.read(cluster.leader, incusapi.POOLS, incusapi.pools),
+        )
+        local: Thing | None = pools.get(self.topology.incus.local_pool)
+        return judge.members(self.topology, views) + judge.pool(self.topology, cluster.leader.name, local)

@@ -1,0 +1,1 @@
+"""Networks of the Incus cluster: the uplink and the overlay on OVN."""

@@ -1,0 +1,102 @@
+"""From what Incus, OVN and the uplink say to what is wrong. Pure."""
+
+from collections.abc import Mapping
+
+from meshctl.host.base import Result
+from meshctl.roles.base import Problem
+from meshctl.roles.incusapi import Thing, Wanted
+from meshctl.topology import Node, Topology
+
+from . import nb, wanted
+
+_NOBODY = 0
+_TOO_LATE = 124
+
+
+def connection(topology: Topology, host: str, config: Mapping[str, str]) -> list[Problem]:
+    """Incus accepts any endpoint without a word: compared here, and proved by its router in the database."""
+    key = f"{wanted.PREFIX}northbound_connection"
+    expected, seen = nb.connection(topology), config.get(key, "")
+    if expected == seen:
+        return []
+    return [Problem(host, "Incus looks for OVN elsewhere", expected, seen or "unset", f"incus config get {key}")]
+
+
+def networks(topology: Topology, host: str, seen: Mapping[str, Thing]) -> list[Problem]:
+    """Each one Created on all members, and configured as the topology has it."""
+    both = (wanted.uplink(topology), wanted.overlay(topology))
+    return [problem for network in both if network for problem in _network(host, network, seen.get(network.name))]
+
+
+def _network(host: str, network: Wanted, seen: Thing | None) -> list[Problem]:
+    command = f"incus network show {network.name}"
+    if seen is None:
+        return [Problem(host, f"there is no network {network.name}", network.kind, "not there", command)]
+    if not seen.created_on(network.per_member):
+        expected, found = f"Created on {_list(network.per_member)}", f"{seen.status} on {_list(seen.locations)}"
+        advice = "Run bootstrap again: it makes a broken network anew." if seen.status == "Errored" else ""
+        return [Problem(host, f"network {network.name} is not everywhere", expected, found, command, advice)]
+    return [
+        Problem(host, f"{key} of network {network.name} differs", value, seen.config.get(key, "unset"), command)
+        for key, value in network.config.items()
+        if seen.config.get(key) != value
+    ]
+
+
+def nic(topology: Topology, host: str, devices: Mapping[str, Mapping[str, str]], name: str) -> list[Problem]:
+    """Some NIC in the default profile; a user's own is as good as ours."""
+    if name in devices:
+        return []
+    what, seen = "the default profile has no NIC", _list(devices) or "no device"
+    return [Problem(host, what, f"{name} on {topology.incus.network}", seen, "incus profile show default")]
+
+
+def router(topology: Topology, host: str, listing: Result) -> list[Problem]:
+    """The overlay's router is in the northbound database, and every host can be its gateway."""
+    command, address = " ".join(listing.argv), str(topology.incus.network_address)
+    if not listing.ok:
+        said = listing.stderr.strip() or f"exit status {listing.status}"
+        return [Problem(host, "OVN's northbound database does not answer over TLS", "a listing", said, command)]
+    found = nb.routers(listing.stdout)
+    name = found.router(address)
+    if name is None:
+        what = f"OVN has no router for the network {topology.incus.network}"
+        advice = "Incus talks to another database, or the network is a leftover: incus network delete, then bootstrap."
+        return [Problem(host, what, f"a router port with {address}", _list(found.ports) or "no port", command, advice)]
+    hosts = {node.name for node in topology.nodes}
+    if topology.uplink and found.chassis(name) != hosts:
+        seen = _list(found.chassis(name)) or "none"
+        advice = "An evacuated host is missing until it is restored; otherwise restart incus on the missing one."
+        return [Problem(host, f"not every host can be the gateway of {name}", _list(hosts), seen, command, advice)]
+    return []
+
+
+def arp(topology: Topology, node: Node) -> list[str]:
+    """A probe for the gateway's MAC (RFC 5227: from 0.0.0.0, so it leaves no trace), sent up to twice.
+
+    Through busybox, which is on every host for the smoke test's image; -D exits with 1 when somebody answers.
+    """
+    if topology.uplink is None or node.uplink_nic is None:
+        return []
+    target = str(topology.uplink.gateway.ip)
+    return ["busybox", "arping", "-q", "-D", "-c", "2", "-w", "2", "-I", node.uplink_nic, target]
+
+
+def uplink(topology: Topology, answers: Mapping[str, int | None]) -> list[Problem]:
+    """The gateway answers each host, since each may have to be the router's gateway chassis."""
+    return [
+        Problem(
+            node.name,
+            f"the uplink's gateway does not answer on {node.uplink_nic}",
+            f"an ARP reply from {topology.uplink.gateway.ip}",
+            "silence",
+            " ".join(arp(topology, node)),
+            "Check the cable, and that the gateway is up and on this network.",
+        )
+        for node in topology.nodes
+        if topology.uplink and answers[node.name] == _NOBODY
+    ]
+
+
+def _list(names: object) -> str:
+    return ", ".join(sorted(names)) if isinstance(names, (Mapping, set, frozenset)) else str(names)

@@ -1,0 +1,1 @@
+"""Storage of the Incus cluster: the pool on Ceph."""
