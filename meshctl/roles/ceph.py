@@ -82,13 +82,17 @@ async def ask(host: Host, *commands: Command, ok: Collection[int] | None = (0,))
     return answers
 
 
-async def tell(host: Host, *commands: Command, reason: str) -> None:
-    """Change the cluster through one host, in order. Raises CommandError for the first change that was refused."""
-    lines = [json.dumps(command) for command in commands]
-    argv = [ASK, str(SECONDS), *lines]
-    result = await host.run(argv, reason=reason, timeout=SECONDS * (len(lines) + 1))
+async def tell(host: Host, *rounds: Sequence[Command], reason: str) -> None:
+    """Change the cluster through one host: one round of commands after the other, those of a round at the same time.
+
+    The monitors agree on all changes of a round at once. Raises CommandError for the first change that was refused.
+    """
+    wanted = [list(commands) for commands in rounds if commands]
+    argv = [ASK, str(SECONDS), *(json.dumps(commands) for commands in wanted)]
+    result = await host.run(argv, reason=reason, timeout=SECONDS * (len(wanted) + 1))
     if result.stdout:  # a dry run says nothing
-        _check(host, commands, parse(host.name, argv, result.stdout), (0,))
+        flat = [command for commands in wanted for command in commands]
+        _check(host, flat, parse(host.name, argv, result.stdout), (0,))
 
 
 def parse(host: str, argv: Sequence[str], output: str) -> list[Answer]:
@@ -114,6 +118,11 @@ class Unit:
     active: str
     enabled: bool
 
+    @property
+    def runs(self) -> bool:
+        """Whether it runs or is about to."""
+        return self.active in {"active", "activating"}
+
 
 async def units(host: Host, *names: str) -> dict[str, Unit]:
     """The units of these names."""
@@ -130,20 +139,23 @@ def parse_unit(block: str) -> Unit:
     )
 
 
-async def keep_running(host: Host, service: str, *pulled_in_by: str) -> bool:
-    """Start a service now and at every boot, with the units that pull it in; True when it was not running.
+async def keep_running(host: Host, service: str, *pulled_in_by: str) -> None:
+    """Start a service now and at every boot, with the units that pull it in."""
+    await start(host, await units(host, service, *pulled_in_by), service)
+
+
+async def start(host: Host, seen: Mapping[str, Unit], service: str) -> None:
+    """Start `service` if it doesn't run, and enable all that was `seen` for the next boot.
 
     Ceph's units allow three to five starts in half an hour, so a failed one is forgiven first.
     """
-    seen = await units(host, service, *pulled_in_by)
-    idle = [name for name in (*pulled_in_by, service) if not seen[name].enabled]
-    state = seen[service].active
-    if state == "failed":
+    unit = seen[service]
+    idle = [name for name, other in seen.items() if not other.enabled]
+    if unit.active == "failed":
         await host.run(["systemctl", "reset-failed", "--", service], reason=f"{service} has failed before")
-    if state not in {"active", "activating"}:
-        names = [*idle, *(() if service in idle else (service,))]
-        await host.run(["systemctl", "enable", "--now", "--", *names], reason=f"{service} is {state}")
-        return True
     if idle:
-        await host.run(["systemctl", "enable", "--", *idle], reason="Ceph would not start at boot")
-    return False
+        # For a unit that doesn't run, `--root=/` makes the same links without reloading all of systemd (0.15 s of CPU).
+        offline = [] if unit.runs else ["--root=/"]
+        await host.run(["systemctl", *offline, "enable", "--", *idle], reason="Ceph would not start at boot")
+    if not unit.runs:
+        await host.run(["systemctl", "start", "--", service], reason=f"{service} is {unit.active}")

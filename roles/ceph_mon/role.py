@@ -1,13 +1,15 @@
 """Monitors on all hosts, in quorum, with the settings that everything after them starts with."""
 
+import asyncio
 import json
+from contextlib import suppress
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
-from meshctl.errors import CommandError
+from meshctl.errors import CommandError, WaitError
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role
-from meshctl.roles.ceph import FOUNDING_KEY, Command, ask, keep_running, mon_socket, tell, units
+from meshctl.roles.ceph import FOUNDING_KEY, Command, Unit, ask, mon_socket, start, tell, units
 from meshctl.topology import Node
 
 from . import parse
@@ -15,6 +17,7 @@ from .settings import FOUNDING, lasting
 
 _RACER = "ceph-mon.service"
 _QUORUM_SECONDS = 60
+_PATIENCE_SECONDS = 10
 
 
 class CephMonRole(Role):
@@ -26,10 +29,18 @@ class CephMonRole(Role):
     poll: ClassVar[float] = 0.1
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
-        """Start the monitor; the first host waits for the quorum and then completes the settings."""
-        await _stop_racer(host)
-        await keep_running(host, f"ceph-mon@{node.name}.service", "ceph-mon.target", "ceph.target")
-        if node == self.topology.nodes[0]:
+        """Start the monitor; the first host does so last, waits for the quorum, and then completes the settings.
+
+        The first host's monitor has rank 0 and wins the election. If it proposes itself while another one is not yet
+        listening, that proposal may get lost, and the election ends only with its deadline (5 s).
+        """
+        first, service = node == self.topology.nodes[0], f"ceph-mon@{node.name}.service"
+        seen = await units(host, _RACER, service, "ceph-mon.target", "ceph.target")
+        await _stop_racer(host, seen.pop(_RACER))
+        if first and not seen[service].runs:
+            await self._others(cluster)
+        await start(host, seen, service)
+        if first:
             await host.until("a quorum of monitors", lambda: _no_quorum(node, host), timeout=_QUORUM_SECONDS, every=0.1)
             await self._settings(host)
 
@@ -58,25 +69,33 @@ class CephMonRole(Role):
                 problems.append(Problem(node.name, what, expected, seen, "ceph mon dump", advice))
         return problems
 
+    async def _others(self, cluster: Cluster) -> None:
+        """Wait until the other monitors listen, but not for ever: one may be broken."""
+
+        async def silent() -> str:
+            looks = await asyncio.gather(*(_look(node, cluster.host(node)) for node in self.topology.nodes[1:]))
+            return "; ".join(look for look in looks if isinstance(look, str))
+
+        with suppress(WaitError):
+            await cluster.leader.until("the other monitors", silent, timeout=_PATIENCE_SECONDS, every=0.05)
+
     async def _settings(self, host: Host) -> None:
         dump, osds = await ask(host, {"prefix": "config dump"}, {"prefix": "osd dump"})
         present = parse.settings(dump.output)
-        changes: list[Command] = []
+        first: list[Command] = []
+        changes = [s.set for s in lasting(self.topology) if (s.who, s.name) not in present]
         if self.topology.osd_count and not parse.osd_count(osds.output):
-            wanted = [s for s in FOUNDING if (s.who, s.name) not in present]
+            wanted = [s.set for s in FOUNDING if (s.who, s.name) not in present]
             names = json.dumps([[s.who, s.name] for s in FOUNDING])
-            if wanted:
-                changes.append({"prefix": "config-key set", "key": FOUNDING_KEY, "val": names})
-            changes += [setting.set for setting in wanted]
-        changes += [s.set for s in lasting(self.topology) if (s.who, s.name) not in present]
+            first = [{"prefix": "config-key set", "key": FOUNDING_KEY, "val": names}] if wanted else []
+            changes += wanted
         if changes:
-            await tell(host, *changes, reason="the configuration database lacks them")
+            await tell(host, first, changes, reason="the configuration database lacks them")
 
 
-async def _stop_racer(host: Host) -> None:
+async def _stop_racer(host: Host, racer: Unit) -> None:
     # Debian enables a second unit for the same monitor (`--id %H`); both want the same store and address.
-    seen = (await units(host, _RACER))[_RACER]
-    if seen.enabled or seen.active in {"active", "activating"}:
+    if racer.enabled or racer.runs:
         await host.run(["systemctl", "disable", "--now", "--", _RACER], reason="it races with ceph-mon@ for the store")
 
 

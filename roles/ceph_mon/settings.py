@@ -6,15 +6,11 @@ from meshctl.topology import Topology
 # Modules of the mgr that nobody here uses. Each costs 0.1 s of CPU at every start of every mgr, enabled or not.
 _UNUSED = (
     *("restful", "selftest", "test_orchestrator"),  # can't be imported on Debian 13; only for Ceph's own tests
-    *("influx", "telegraf", "localpool", "mirroring", "insights", "osd_perf_query", "osd_support"),
+    *("mirroring", "nfs", "snap_schedule", "stats"),  # only for CephFS
+    *("influx", "telegraf", "zabbix", "insights", "localpool", "osd_perf_query", "osd_support"),
 )
 
-_LASTING = (
-    # So long monitors collect changes of a map before they agree on it. The default, one second, is meant for thousands
-    # of OSDs; every OSD that starts waits for four such agreements, one after the other.
-    Setting("mon", "paxos_propose_interval", "0.2"),
-    Setting("mgr", "mgr_disabled_modules", ",".join(_UNUSED)),
-)
+_LASTING = (Setting("mgr", "mgr_disabled_modules", ",".join(_UNUSED)),)
 
 FOUNDING = (
     # OSDs report to the mgr, and the mgr to the monitors, every 5 s: up to 10 s until a healthy cluster says so.

@@ -113,7 +113,7 @@ class CephOsdRole(Role):
             folder = f"/var/lib/ceph/osd/ceph-{osd.id}" if osd else ""
             await host.run(["sh", "-c", _FORGET, "sh", disk.path, folder], reason=reason)
         if osd:
-            await tell(host, _purge(osd.id), reason=reason)
+            await tell(host, [_purge(osd.id)], reason=reason)
 
     async def _share(self, host: Host) -> None:
         """What concerns all hosts: memory targets, and OSDs that were announced but never made."""
@@ -126,7 +126,7 @@ class CephOsdRole(Role):
                 if self._known.targets.get(node.name) != str(target):
                     changes.append(Setting(f"osd/host:{node.name}", "osd_memory_target", str(target)).set)
         if changes:
-            await tell(host, *changes, reason="memory targets of OSDs differ, or OSDs were announced but never made")
+            await tell(host, changes, reason="memory targets of OSDs differ, or OSDs were announced but never made")
 
 
 def _purge(osd: int) -> Command:
@@ -177,7 +177,7 @@ async def _start(host: Host, label: parse.Label) -> None:
     if not label.lvm:
         await keep_running(host, service, f"meshctl-osd@{label.osd}.service", *targets)
         return
-    if (await units(host, service))[service].active not in {"active", "activating"}:
+    if not (await units(host, service))[service].runs:
         argv = ["ceph-volume", "lvm", "activate", str(label.osd), label.uuid]
         await host.run(argv, reason=f"osd.{label.osd} does not run")
     await keep_running(host, service, f"ceph-volume@lvm-{label.osd}-{label.uuid}.service", *targets)

@@ -42,12 +42,14 @@ class CephPoolRole(Role):
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Make the pools or mend their sizes; end the founding when all placement groups are clean."""
         seen = await _observe(host)
-        if changes := self._changes(seen.pools):
-            await tell(host, *changes, reason="the pools differ from the topology")
+        rounds = self._changes(seen.pools)
+        if any(rounds):
+            await tell(host, *rounds, reason="the pools differ from the topology")
         if seen.founding is not None:
             await host.until("clean placement groups", lambda: _unclean(host), timeout=self.gate_timeout(), every=0.2)
             over = [setting.remove for setting in seen.founding]
-            await tell(host, *over, {"prefix": "config-key rm", "key": FOUNDING_KEY}, reason="the founding is over")
+            forget: Command = {"prefix": "config-key rm", "key": FOUNDING_KEY}
+            await tell(host, over, [forget], reason="the founding is over")
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """The pool has its size, every placement group is active+clean, and health is HEALTH_OK with no warning."""
@@ -63,7 +65,7 @@ class CephPoolRole(Role):
             return [
                 Problem(host.name, f"there is no pool {name}", name, ", ".join(pools) or "none", "ceph osd lspools")
             ]
-        if not _mending(name, seen, wanted):
+        if not any(self._changes(pools)):
             return []
         return [Problem(host.name, f"pool {name} differs", f"{wanted}", f"{seen}", f"ceph osd pool get {name} all")]
 
@@ -71,34 +73,34 @@ class CephPoolRole(Role):
         size = self.topology.replicas
         return parse.Pool(size, size - size // 2, frozenset({"mgr" if name == MGR_POOL else "rbd"}))
 
-    def _changes(self, pools: dict[str, parse.Pool]) -> list[Command]:
-        changes: list[Command] = []
+    def _changes(self, pools: dict[str, parse.Pool]) -> list[list[Command]]:
+        """Rounds of commands: make or resize pools, then enable applications on them."""
+        sizes: list[Command] = []
+        applications: list[Command] = []
         for name in (self.topology.ceph.pool, MGR_POOL):
             wanted, seen = self._wanted(name), pools.get(name)
             if seen is None:
-                changes += _creation(name, wanted)
+                sizes.append(_creation(name, wanted))
             elif name != MGR_POOL:
-                changes += _mending(name, seen, wanted)
-        return changes
+                sizes += _resizing(name, seen, wanted)
+            applications += _enabling(name, wanted.applications - (seen.applications if seen else frozenset()))
+        return [sizes, applications]
 
 
-def _creation(name: str, wanted: parse.Pool) -> list[Command]:
+def _creation(name: str, wanted: parse.Pool) -> Command:
     pool: Command = {"prefix": "osd pool create", "pool": name, "pool_type": "replicated", "size": wanted.size}
     if name == MGR_POOL:  # as MgrModule.create_mgr_pool has it
-        pool = {**pool, "pg_num": 1, "pg_num_min": 1, "pg_num_max": PG_NUM, "yes_i_really_mean_it": True}
-    else:
-        pool = {**pool, "pg_num": PG_NUM}
-    return [pool, *_enabling(name, wanted.applications)]
+        return {**pool, "pg_num": 1, "pg_num_min": 1, "pg_num_max": PG_NUM, "yes_i_really_mean_it": True}
+    return {**pool, "pg_num": PG_NUM}
 
 
-def _mending(name: str, seen: parse.Pool, wanted: parse.Pool) -> list[Command]:
+def _resizing(name: str, seen: parse.Pool, wanted: parse.Pool) -> list[Command]:
     numbers = {"size": (seen.size, wanted.size), "min_size": (seen.min_size, wanted.min_size)}
-    changes: list[Command] = [
+    return [
         {"prefix": "osd pool set", "pool": name, "var": var, "val": str(new)}
         for var, (old, new) in numbers.items()
         if old != new
     ]
-    return [*changes, *_enabling(name, wanted.applications - seen.applications)]
 
 
 def _enabling(name: str, applications: frozenset[str]) -> list[Command]:
