@@ -31,7 +31,7 @@ def report(error: BaseException, stream: TextIO, defects: Sequence[Path] | None 
     expected = [leaf for leaf in found if isinstance(leaf, MeshctlError)]
     for leaf in expected:
         if hasattr(leaf, "findings"):  # a TopologyError: its lines start with file:line:column, for editors
-            click.echo(str(leaf), file=stream)
+            click.echo(_encodable(str(leaf)), file=stream)
         else:
             _say(stream, str(leaf), leaf.advice)
     unexpected = [leaf for leaf in found if not isinstance(leaf, MeshctlError | click.Abort | KeyboardInterrupt)]
@@ -88,6 +88,11 @@ def _write_trace(text: str, folders: Sequence[Path]) -> Path | None:
 
 
 def _say(stream: TextIO, message: str, advice: str = "") -> None:
-    click.echo(f"{coloured(stream)('error:', 'red')} {message}", file=stream, color=True)
+    click.echo(f"{coloured(stream)('error:', 'red')} {_encodable(message)}", file=stream, color=True)
     for line in advice.splitlines():
-        click.echo(f"  {line}", file=stream)
+        click.echo(f"  {_encodable(line)}", file=stream)
+
+
+def _encodable(text: str) -> str:
+    """The text without the half characters that Python makes of file names which are not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -38,6 +38,7 @@ Captured = pytest.CaptureFixture[str]
         (["--output", "yaml", "validate", TRIANGLE], 1, "'yaml' is not one of"),
         (["validate", "/nowhere.yaml"], 3, "/nowhere.yaml:1:1: can't be read"),
         (["validate", "/"], 3, "/:1:1: "),
+        (["validate", "\udcff"], 3, "\\udcff:1:1: "),
         (["--lab=No Such", "bootstrap", TRIANGLE], 1, "can't be the name of a lab"),
     ],
 )
