@@ -20,7 +20,7 @@ SECONDS = 5
 """Deadline of one question. Without quorum `ceph` waits 300 s by itself."""
 
 FOUNDING_KEY = "meshctl/founding"
-"""A config-key that is there while settings hold which only the founding of a cluster needs (ceph_mon, ceph_pool)."""
+"""A config-key that is there while settings hold which only the founding of a cluster needs (ceph_mon, ceph_health)."""
 
 Command = Mapping[str, Any]
 

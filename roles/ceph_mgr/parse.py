@@ -1,4 +1,4 @@
-"""What the cluster says about its managers: pure functions."""
+"""What the cluster says about its active manager: pure functions."""
 
 import json
 from collections.abc import Mapping
@@ -6,20 +6,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class MgrMap:
-    """`ceph mgr dump`: who is active, whether all its modules are loaded, and who stands by."""
+class MgrStat:
+    """`ceph mgr stat`: who is active, and whether all its modules are loaded."""
 
     active: str
     available: bool
-    standbys: frozenset[str]
 
 
-def mgr_map(output: str) -> MgrMap:
+def mgr_stat(output: str) -> MgrStat:
     """Parse it. Raises ValueError or KeyError when it is something else."""
     told = json.loads(output)
-    return MgrMap(
-        told["active_name"], bool(told["available"]), frozenset(standby["name"] for standby in told["standbys"])
-    )
+    return MgrStat(told["active_name"], bool(told["available"]))
 
 
 def module_faults(health: str) -> Mapping[str, str]:

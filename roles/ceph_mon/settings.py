@@ -13,14 +13,16 @@ _UNUSED = (
 _LASTING = (Setting("mgr", "mgr_disabled_modules", ",".join(_UNUSED)),)
 
 FOUNDING = (
-    # OSDs report to the mgr, and the mgr to the monitors, every 5 s: up to 10 s until a healthy cluster says so.
+    # OSDs report to the mgr every 5 s, it looks at that every 2 s, and monitors ask it every 5 s: up to 12 s until a
+    # healthy cluster says so.
     Setting("global", "mgr_stats_period", "1"),
+    Setting("mgr", "mgr_tick_period", "1"),
     Setting("mon", "mon_mgr_digest_period", "1"),
     # Each new OSD measures its disk for QoS before it reports for duty, here all of them at once on busy hosts. They do
     # so at their next start instead.
     Setting("osd", "osd_mclock_skip_benchmark", "true"),
 )
-"""For the founding only; ceph_pool removes them when all is well."""
+"""For the founding only; ceph_health removes them when all is well."""
 
 _DEFAULT_SIZE = 3
 

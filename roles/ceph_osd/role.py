@@ -35,7 +35,7 @@ class CephOsdRole(Role):
     name: ClassVar[str] = "ceph_osd"
     summary: ClassVar[str] = "a Ceph OSD on every disk that the topology names"
     needs: ClassVar[frozenset[str]] = frozenset({"ceph_mon"})
-    poll: ClassVar[float] = 0.2
+    poll: ClassVar[float] = 0.1
 
     def __init__(self, topology: Topology) -> None:
         super().__init__(topology)

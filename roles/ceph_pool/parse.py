@@ -1,10 +1,7 @@
-"""What the cluster says about its pools and its health: pure functions."""
+"""What the cluster says about its pools: pure functions."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-CLEAN = "active+clean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,43 +13,9 @@ class Pool:
     applications: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """`ceph status`: health, its checks with their summaries, how many placement groups are in which state."""
-
-    health: str
-    checks: Mapping[str, str]
-    pgs: Mapping[str, int]
-    pg_count: int
-
-    @property
-    def unclean(self) -> str:
-        """The states that are not active+clean, for people; "" when all are."""
-        states = [f"{count} {state}" for state, count in sorted(self.pgs.items()) if state != CLEAN]
-        if not states and self.pgs.get(CLEAN, 0) < self.pg_count:
-            states = [f"{self.pg_count - self.pgs.get(CLEAN, 0)} not reported"]
-        return ", ".join(states) or ("" if self.pg_count else "there are none")
-
-
 def pools(osd_dump: str) -> dict[str, Pool]:
     """Every pool by name. Raises ValueError or KeyError when it is something else."""
     return {
         pool["pool_name"]: Pool(pool["size"], pool["min_size"], frozenset(pool["application_metadata"]))
         for pool in json.loads(osd_dump)["pools"]
     }
-
-
-def status(output: str) -> Status:
-    """Parse it. Raises ValueError or KeyError when it is something else."""
-    told = json.loads(output)
-    return Status(
-        health=told["health"]["status"],
-        checks={name: check["summary"]["message"] for name, check in told["health"]["checks"].items()},
-        pgs={state["state_name"]: state["count"] for state in told["pgmap"]["pgs_by_state"]},
-        pg_count=told["pgmap"]["num_pgs"],
-    )
-
-
-def present(config_dump: str) -> frozenset[tuple[str, str]]:
-    """(who, name) of every setting for a whole kind of daemon in `ceph config dump`."""
-    return frozenset((line["section"], line["name"]) for line in json.loads(config_dump) if not line["mask"])

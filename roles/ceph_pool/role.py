@@ -1,73 +1,50 @@
-"""The pools, once; then everything must be well: all placement groups active+clean and HEALTH_OK without a warning."""
+"""The pools, made as soon as there is a quorum: their placement groups come up together with the OSDs."""
 
-import json
-from dataclasses import dataclass
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role, Scope
-from meshctl.roles.ceph import FOUNDING_KEY, Command, Setting, ask, tell
+from meshctl.roles.ceph import Command, ask, tell
 from meshctl.topology import Node
 
 from . import parse
 
 MGR_POOL = ".mgr"
-"""The mgr makes it itself, 2 s after the last OSD came up; made here it is ready with the others."""
+"""The mgr makes it by itself, but only 2 s after the last OSD came up, and then HEALTH_OK waits for it."""
 
 PG_NUM = 32
 """The autoscaler's floor for a pool, so that it neither splits nor merges placement groups until there are data."""
-
-_ENOENT = -2
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What the cluster has."""
-
-    pools: dict[str, parse.Pool]
-    founding: tuple[Setting, ...] | None
-    """Settings that only the founding needs; None when it is over."""
 
 
 class CephPoolRole(Role):
     """The RBD pool."""
 
     name: ClassVar[str] = "ceph_pool"
-    summary: ClassVar[str] = "the RBD pool; all of Ceph is HEALTH_OK"
-    needs: ClassVar[frozenset[str]] = frozenset({"ceph_osd", "ceph_mgr"})
+    summary: ClassVar[str] = "the RBD pool, with as many copies as the topology says"
+    needs: ClassVar[frozenset[str]] = frozenset({"ceph_mon"})
     scope: ClassVar[Scope] = Scope.CLUSTER
-    poll: ClassVar[float] = 0.2
+    poll: ClassVar[float] = 0.1
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
-        """Make the pools or mend their sizes; end the founding when all placement groups are clean."""
-        seen = await _observe(host)
-        rounds = self._changes(seen.pools)
+        """Make the pools, or mend their sizes and applications."""
+        rounds = self._changes(await _pools(host))
         if any(rounds):
             await tell(host, *rounds, reason="the pools differ from the topology")
-        if seen.founding is not None:
-            await host.until("clean placement groups", lambda: _unclean(host), timeout=self.gate_timeout(), every=0.2)
-            over = [setting.remove for setting in seen.founding]
-            forget: Command = {"prefix": "config-key rm", "key": FOUNDING_KEY}
-            await tell(host, over, [forget], reason="the founding is over")
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
-        """The pool has its size, every placement group is active+clean, and health is HEALTH_OK with no warning."""
-        leader = cluster.leader
-        told, dump = await ask(leader, {"prefix": "status"}, {"prefix": "osd dump"})
-        status, pools = parse.status(told.output), parse.pools(dump.output)
-        return [*self._judge_pool(leader, pools), *_judge_status(leader, status)]
-
-    def _judge_pool(self, host: Host, pools: dict[str, parse.Pool]) -> list[Problem]:
-        name = self.topology.ceph.pool
+        """The pool is there, with its sizes and its application; that it works is for ceph_health."""
+        leader, name = cluster.leader, self.topology.ceph.pool
+        pools = await _pools(leader)
         wanted, seen = self._wanted(name), pools.get(name)
         if seen is None:
             return [
-                Problem(host.name, f"there is no pool {name}", name, ", ".join(pools) or "none", "ceph osd lspools")
+                Problem(leader.name, f"there is no pool {name}", name, ", ".join(pools) or "none", "ceph osd lspools")
             ]
-        if not any(self._changes(pools)):
-            return []
-        return [Problem(host.name, f"pool {name} differs", f"{wanted}", f"{seen}", f"ceph osd pool get {name} all")]
+        if _resizing(name, seen, wanted) or wanted.applications - seen.applications:
+            what = f"pool {name} differs"
+            return [Problem(leader.name, what, f"{wanted}", f"{seen}", f"ceph osd pool get {name} all")]
+        return []
 
     def _wanted(self, name: str) -> parse.Pool:
         size = self.topology.replicas
@@ -111,29 +88,6 @@ def _enabling(name: str, applications: frozenset[str]) -> list[Command]:
     ]
 
 
-def _judge_status(host: Host, status: parse.Status) -> list[Problem]:
-    problems = []
-    if seen := status.unclean:
-        what = "placement groups are not active+clean"
-        problems.append(Problem(host.name, what, f"{status.pg_count} {parse.CLEAN}", seen, "ceph pg dump_stuck"))
-    if status.health != "HEALTH_OK":
-        seen = "; ".join(f"{name}: {summary}" for name, summary in status.checks.items()) or status.health
-        problems.append(Problem(host.name, f"Ceph is {status.health}", "HEALTH_OK", seen, "ceph health detail"))
-    return problems
-
-
-async def _observe(host: Host) -> _Seen:
-    key: Command = {"prefix": "config-key get", "key": FOUNDING_KEY}
-    dump, founding = await ask(host, {"prefix": "osd dump"}, key, ok=(0, _ENOENT))
-    pools = parse.pools(dump.output)
-    if founding.status == _ENOENT:
-        return _Seen(pools, None)
-    (config,) = await ask(host, {"prefix": "config dump"})
-    present = parse.present(config.output)
-    left = tuple(Setting(who, name, "") for who, name in json.loads(founding.output) if (who, name) in present)
-    return _Seen(pools, left)
-
-
-async def _unclean(host: Host) -> str:
-    (told,) = await ask(host, {"prefix": "status"})
-    return parse.status(told.output).unclean
+async def _pools(host: Host) -> dict[str, parse.Pool]:
+    (dump,) = await ask(host, {"prefix": "osd dump"})
+    return parse.pools(dump.output)

@@ -1,0 +1,63 @@
+"""All of Ceph at work: every placement group active+clean, HEALTH_OK without a warning, the founding over."""
+
+import json
+from typing import ClassVar
+
+from meshctl.cluster import Cluster
+from meshctl.host.base import Host
+from meshctl.roles.base import Problem, Role, Scope
+from meshctl.roles.ceph import FOUNDING_KEY, Command, Setting, ask, tell
+from meshctl.topology import Node
+
+from . import parse
+
+_ENOENT = -2
+
+
+class CephHealthRole(Role):
+    """Nothing of its own: it waits, and then takes back what only the founding needed."""
+
+    name: ClassVar[str] = "ceph_health"
+    summary: ClassVar[str] = "all placement groups active+clean; Ceph is HEALTH_OK"
+    needs: ClassVar[frozenset[str]] = frozenset({"ceph_mgr", "ceph_osd", "ceph_pool"})
+    scope: ClassVar[Scope] = Scope.CLUSTER
+    poll: ClassVar[float] = 0.1
+
+    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+        """End the founding when all placement groups are clean: no setting of it outlasts the run."""
+        leftovers = await _leftovers(host)
+        if leftovers is None:
+            return
+        await host.until("clean placement groups", lambda: _unclean(host), timeout=self.gate_timeout(), every=0.1)
+        over = [setting.remove for setting in leftovers]
+        forget: Command = {"prefix": "config-key rm", "key": FOUNDING_KEY}
+        await tell(host, over, [forget], reason="the founding is over")
+
+    async def verify(self, cluster: Cluster) -> list[Problem]:
+        """Every placement group is active+clean, and health is HEALTH_OK with no warning."""
+        leader = cluster.leader
+        (told,) = await ask(leader, {"prefix": "status"})
+        status = parse.status(told.output)
+        problems = []
+        if self.topology.osd_count and (seen := status.unclean):
+            what, expected = "placement groups are not active+clean", f"{status.pg_count} {parse.CLEAN}"
+            problems.append(Problem(leader.name, what, expected, seen, "ceph pg dump_stuck"))
+        if status.health != "HEALTH_OK":
+            seen = "; ".join(f"{name}: {summary}" for name, summary in status.checks.items()) or status.health
+            problems.append(Problem(leader.name, f"Ceph is {status.health}", "HEALTH_OK", seen, "ceph health detail"))
+        return problems
+
+
+async def _leftovers(host: Host) -> list[Setting] | None:
+    """The settings of the founding that still hold; None when it is over."""
+    key: Command = {"prefix": "config-key get", "key": FOUNDING_KEY}
+    founding, config = await ask(host, key, {"prefix": "config dump"}, ok=(0, _ENOENT))
+    if founding.status == _ENOENT:
+        return None
+    present = parse.present(config.output)
+    return [Setting(who, name, "") for who, name in json.loads(founding.output) if (who, name) in present]
+
+
+async def _unclean(host: Host) -> str:
+    (told,) = await ask(host, {"prefix": "status"})
+    return parse.status(told.output).unclean
