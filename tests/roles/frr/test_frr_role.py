@@ -132,7 +132,12 @@ async def test_stopped_unit_is_started(mesh: Topology, tmp_path: Path) -> None:
     host.on("systemctl show *", "ActiveState=inactive\nUnitFileState=disabled\n")
     host.on("vtysh *", status=1, stderr="failed to connect to any daemons.")
     host.on("systemctl enable frr.service")
-    host.on("systemctl restart frr.service", then=lambda: (host.answers.pop("vtysh *"), host.start())[1])
+
+    def start() -> None:
+        del host.answers["vtysh *"]
+        host.start()
+
+    host.on("systemctl restart frr.service", then=start)
     await apply(mesh, host, tmp_path)
     assert host.ran == [
         "systemctl enable frr.service",
