@@ -33,7 +33,7 @@ class IncusStorageRole(Role):
 
     name: ClassVar[str] = "incus_storage"
     summary: ClassVar[str] = "Incus' storage pool on Ceph, on every member"
-    needs: ClassVar[frozenset[str]] = frozenset({"incus", "ceph_pool"})
+    needs: ClassVar[frozenset[str]] = frozenset({"incus", "ceph_health"})
     scope: ClassVar[Scope] = Scope.CLUSTER
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
