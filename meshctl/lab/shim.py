@@ -154,7 +154,9 @@ class Shim:
     async def _follow(self, links: dict[str, dict[str, Any]]) -> None:
         """What a bridge must copy: the carrier and first MTU of its NIC, and the loopback's address."""
         lines: list[str] = []
-        loopback = f"{self._host.loopback}/32"
+        # /0, because OVS takes a route with a source address only if a NIC's address and prefix cover its destination
+        # (verify_prefsrc in lib/ovs-router.c), and OSPF's routes have the loopback as source.
+        loopback = f"{self._host.loopback}/0"
         wanted = _has(links.get("lo"), self._host.loopback)
         for name, link in links.items():
             if _kind(link) != "tun":
