@@ -113,7 +113,7 @@ def host_facts(output: str) -> HostFacts:
 def sections(output: str) -> Sections:
     """The text of each section by (name, disk)."""
     marks = list(_SECTION.finditer(output))
-    ends = [*(mark.start() for mark in marks[1:]), len(output)]
+    ends = [*(mark.start() for mark in marks), len(output)][1:]
     return {(mark[1], mark[2] or ""): output[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)}
 
 
