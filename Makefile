@@ -14,7 +14,7 @@ READY := $(VENV)/.ready-$(shell { echo $(CURDIR); cat requirements.lock pyprojec
 PACKAGES := python3-venv ca-certificates mmdebstrap systemd-container iproute2 nftables apt-utils busybox-static \
 	debian-archive-keyring openssh-client iputils-ping procps util-linux mount
 
-.PHONY: help setup packages demo test test-unit test-lab lint typecheck format bench lock clean
+.PHONY: help setup packages demo test test-unit test-lab lint typecheck format docs bench lock clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -99,6 +99,11 @@ typecheck: $(READY) ## mypy, strict
 	@find $(TREE) -name __pycache__ -prune -exec rm -rf {} +
 	@cd $(TREE) && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache/merged \
 	    meshctl tests | sed -E 's#^meshctl/roles/([a-z0-9_]+)/#roles/\1/#'
+
+docs: $(READY) ## Write the pages and the schema that are made from the models
+	@$(BIN)/python -c 'import meshctl.topology.reference as r; \
+	    open("docs/topology.md", "w").write(r.markdown()); open("docs/lint.md", "w").write(r.lint_page())'
+	@$(BIN)/meshctl schema > topologies/topology.schema.json
 
 bench: setup ## Measure what docs/benchmarks.md states (root)
 	$(BIN)/python tests/bench/bench.py

@@ -55,9 +55,11 @@ def bootstrap(options: Options, topology: Path, *, yes: bool, accept_new: bool) 
 
     Safe to run again at any time: what is in place stays as it is, and an interrupted run goes on.
     """
-    from meshctl.topology import load
+    from meshctl.topology import load, warnings
 
     loaded = load(topology)
+    for warning in warnings(topology):
+        click.echo(warning.at(topology), err=True)
     if not yes:
         _ask(options, loaded)
     return _run(Job("bootstrap", loaded, options, options.state(loaded), accept_new))

@@ -1,6 +1,7 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
 """Commands that touch no host: `validate`, `schema`, `render`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,28 +12,34 @@ from meshctl.cli.output import columns, counted, emit_json
 
 if TYPE_CHECKING:
     from meshctl.host.base import File
-    from meshctl.topology import Topology, TopologyError
+    from meshctl.topology import Finding, Topology, TopologyError
 
 
 @click.command(short_help="Check a topology file.")
 @topology_argument
 @click.pass_obj
 def validate(options: Options, topology: Path) -> None:
-    """Check a topology file; with -v, show the addresses it leads to."""
-    from meshctl.topology import TopologyError, load
+    """Check a topology file; with -v, show the addresses it leads to.
+
+    Warnings are shown and don't fail; docs/lint.md has the reasons of every rule.
+    """
+    from meshctl.topology import TopologyError, load, warnings
 
     try:
         loaded = load(topology)
+        found = warnings(topology)
     except TopologyError as error:
         if options.json:
             emit_json("validate", _faulty(error))
         raise
     if options.json:
-        emit_json("validate", _described(loaded))
+        emit_json("validate", _described(loaded, found))
         return
+    for warning in found:
+        click.echo(warning.at(topology))
     disks = sum(len(node.disks) for node in loaded.nodes)
     counts = (counted(len(loaded.nodes), "host"), counted(len(loaded.cables), "cable"), counted(disks, "disk"))
-    click.echo(f"{topology}: cluster {loaded.cluster}, {', '.join(counts)}; no faults found")
+    click.echo(f"{topology}: cluster {loaded.cluster}, {', '.join(counts)}; {_verdict(len(found))}")
     if options.verbose:
         click.echo(_addresses(loaded))
 
@@ -42,10 +49,9 @@ def schema() -> None:
     """Print the JSON Schema of topology files, for editors."""
     import json
 
-    from meshctl.topology.document import Document
+    from meshctl.topology.reference import json_schema
 
-    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    click.echo(json.dumps(dialect | Document.model_json_schema(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 @click.command(short_help="Write all files that hosts would get to a folder.")
@@ -95,16 +101,26 @@ def _write(out: Path, role: str, node: str, path: str, file: "File") -> dict[str
     return {"role": role, "node": node, "path": path, "mode": f"{file.mode:04o}"}
 
 
+def _verdict(warnings: int) -> str:
+    return counted(warnings, "warning") if warnings else "no faults found"
+
+
 def _faulty(error: "TopologyError") -> dict[str, Any]:
-    findings = [{"line": f.line, "column": f.column, "path": f.path, "message": f.message} for f in error.findings]
-    return {"ok": False, "file": str(error.file), "findings": findings}
+    return {"ok": False, "file": str(error.file), "findings": _findings("error", error.findings)}
 
 
-def _described(topology: "Topology") -> dict[str, Any]:
+def _findings(severity: str, findings: "Sequence[Finding]") -> list[dict[str, Any]]:
+    return [
+        {"severity": severity, "line": f.line, "column": f.column, "path": f.path, "message": f.message, "rule": f.rule}
+        for f in findings
+    ]
+
+
+def _described(topology: "Topology", warnings: "Sequence[Finding]") -> dict[str, Any]:
     return {
         "ok": True,
         "file": str(topology.source),
-        "findings": [],
+        "findings": _findings("warning", warnings),
         "cluster": topology.cluster,
         "nodes": [
             {"name": n.name, "id": n.id, "management": n.management, "loopback": str(n.loopback)}

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from click.shell_completion import BashComplete
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from meshctl.cli.main import root, run
 from meshctl.cli.options import Options, spell_out_lab
@@ -91,7 +93,19 @@ def test_faults_are_an_object_too(capsys: Captured, tmp_path: Path) -> None:
 
 def test_schema_of_topologies_accepts_an_example(capsys: Captured) -> None:
     assert run(["schema"]) == 0
-    assert json.loads(capsys.readouterr().out)["required"][:2] == ["cluster", "nodes"]
+    text = capsys.readouterr().out
+    Draft202012Validator(json.loads(text)).validate(yaml.safe_load(Path(TRIANGLE).read_text()))
+    assert (ROOT / "topologies/topology.schema.json").read_text() == text, "run `make docs`"
+
+
+def test_warnings_are_shown_and_do_not_fail(capsys: Captured) -> None:
+    ring = str(ROOT / "topologies/ring.yaml")
+    assert run(["validate", ring]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith(f"{ring}:11:1: nodes: 4 voters")
+    assert said[-1].endswith("; 1 warning")
+    assert run(["-o", "json", "validate", ring]) == 0
+    assert [f["rule"] for f in check(capsys.readouterr().out, "meshctl/validate/1")["findings"]] == ["even-voters"]
 
 
 def test_render_says_when_it_cannot_write(capsys: Captured, tmp_path: Path) -> None:
