@@ -108,6 +108,11 @@ def _run(job: Job) -> int:
             emit_json(job.command, not_started(getattr(error, "errors", (error,))))
         raise
     _show(job, report, log)
+    return exit_code(report)
+
+
+def exit_code(report: "Report") -> int:
+    """What the shell learns of a run that got to its end."""
     if report.interrupted:
         return INTERRUPTED
     return 0 if report.ok else UNHEALTHY

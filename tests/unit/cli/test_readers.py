@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from meshctl.cli.board import Board
+from meshctl.cli.converge import exit_code
 from meshctl.cli.drawing import ASCII, UNICODE, draw, icons_for
 from meshctl.cli.live import LiveView
 from meshctl.cli.output import emit_json
@@ -35,8 +37,10 @@ def half_way(count: int = 3, until: str = "frr.verify") -> Board:
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 @pytest.mark.parametrize("count", [1, 3, 5, 20, 90])
 def test_no_line_is_wider_than_the_terminal(width: int, count: int) -> None:
+    board = half_way(count)
+    board.notes.append("long " * 100)
     for icons in (UNICODE, ASCII):
-        lines = draw(half_way(count), width, 1, icons).plain.splitlines()
+        lines = draw(board, width, 1, icons).plain.splitlines()
         assert all(cell_len(line) <= width for line in lines)
         assert all(any(line[2:].startswith(role) for line in lines) for role in recorded.LAYERS)
 
@@ -54,6 +58,10 @@ def test_three_hosts_at_sixty_columns() -> None:
         "frr.verify waits: node2: adjacency with node1 is not Full",
         "· waiting  ✔ ok  ● changed  ✘ failed  ○ blocked",
     ]
+
+
+def test_what_a_gate_waited_for_goes_when_it_has_passed() -> None:
+    assert "waits" not in draw(half_way(until="ceph_mon@node1"), 80, 0, UNICODE).plain
 
 
 def test_many_hosts_become_icons_and_then_counts() -> None:
@@ -217,6 +225,13 @@ def test_a_run_that_ends_early_says_why_in_its_log(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't be written"), RunLog([tmp_path]):
         pass
+
+
+@pytest.mark.parametrize(
+    ("fails", "interrupted", "code"), [("", False, 0), ("frr@node1", False, 4), ("frr@node1", True, 130)]
+)
+def test_exit_code_of_a_run(fails: str, interrupted: bool, code: int) -> None:  # noqa: FBT001
+    assert exit_code(replace(recorded.finished(fails=fails), interrupted=interrupted)) == code
 
 
 def test_the_last_event_of_the_recording_is_the_report() -> None:
