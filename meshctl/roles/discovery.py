@@ -28,8 +28,8 @@ def load(folder: str) -> type[Role]:
     try:
         module = importlib.import_module(path)
     except ModuleNotFoundError as error:
-        if error.name != path:
-            raise
+        if error.name not in {path, path.removesuffix(".role")}:
+            raise  # something that the role itself imports
         raise UsageError(f"the folder {folder!r} among the roles has no role.py") from error
     return _role_in(module)
 
