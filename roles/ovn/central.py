@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +10,13 @@ from meshctl.host.base import Host
 from meshctl.topology import Node, Topology
 
 from . import parse
-from .databases import NORTHD, SERVER_ARGUMENTS, Database, databases, northd_arguments
+from .databases import CONTROLLER, NORTHD, SERVER_ARGUMENTS, UMBRELLAS, Database, databases, northd_arguments
 
 # The second argument is a query over what people make, for a standalone database only.
 STORE = (
-    'test -e "$1" || { echo absent; exit 0; }; '
-    'if ovsdb-tool db-is-standalone "$1"; then echo standalone; ovsdb-tool query "$1" "$2"; exit; fi; '
-    'echo clustered; ovsdb-tool db-local-address "$1"; ovsdb-tool db-cid "$1" 2>/dev/null || true'
+    'test -e "$1" || { echo absent; exit 0; }; case $(head -c 13 "$1") in '
+    '"OVSDB CLUSTER") echo clustered; ovsdb-tool db-local-address "$1"; ovsdb-tool db-cid "$1" 2>/dev/null || true;; '
+    '*) echo standalone; ovsdb-tool query "$1" "$2";; esac'
 )
 
 # A draft from a killed run must go first: ovsdb-tool does not overwrite.
@@ -35,8 +36,8 @@ class Server:
     active: bool
     arguments: frozenset[str]
     """Of the running process; empty when none runs."""
-    status: parse.ClusterStatus | None
     targets: frozenset[str]
+    """Where it listens; nowhere also when it isn't in its cluster yet, because then it has no data."""
 
     def settled(self, database: Database) -> bool:
         """Whether nothing is left to do."""
@@ -44,8 +45,6 @@ class Server:
             self.store.member
             and self.active
             and self.arguments >= SERVER_ARGUMENTS
-            and self.status is not None
-            and self.status.member
             and self.targets == {database.listener}
         )
 
@@ -62,6 +61,19 @@ class Northd:
         return self.unit.active and self.arguments >= northd_arguments(topology)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One host's OVN as found."""
+
+    servers: Mapping[str, Server]
+    """By letter."""
+    northd: Northd
+    controller: bool
+    """Whether ovn-controller runs."""
+    asleep: tuple[str, ...]
+    """Units that will not start at boot but should."""
+
+
 async def look_at_stores(host: Host, topology: Topology) -> dict[str, parse.Store]:
     """What lies on the disk, by letter."""
     both = databases(topology)
@@ -75,30 +87,26 @@ async def _look_at_store(host: Host, database: Database) -> parse.Store:
     return parse.store((await host.query(["sh", "-c", STORE, "sh", database.file, question])).stdout)
 
 
-async def look_at_servers(host: Host, topology: Topology) -> dict[str, Server]:
-    """Both servers, by letter, in one round trip."""
+async def look(host: Host, topology: Topology, stores: Mapping[str, parse.Store]) -> Seen:
+    """Everything else, in one round trip."""
     both = databases(topology)
-    stores, units, running, details = await asyncio.gather(
-        look_at_stores(host, topology),
-        unit_states(host, [database.unit for database in both]),
-        running_processes(host, "ovsdb-server"),
-        asyncio.gather(*(asyncio.gather(_status(host, db), _targets(host, db)) for db in both)),
+    units, running, targets = await asyncio.gather(
+        unit_states(host, [*(database.unit for database in both), NORTHD, CONTROLLER, *UMBRELLAS]),
+        running_processes(host, "ovsdb-server,ovn-northd"),
+        asyncio.gather(*(_targets(host, database) for database in both)),
     )
-    return {
+    servers = {
         database.letter: Server(
             stores[database.letter],
             units[database.unit].active,
             next((arguments for arguments in running if database.file in arguments), frozenset()),
-            *detail,
+            found,
         )
-        for database, detail in zip(both, details, strict=True)
+        for database, found in zip(both, targets, strict=True)
     }
-
-
-async def look_at_northd(host: Host) -> Northd:
-    """Whether northd runs, and how."""
-    units, running = await asyncio.gather(unit_states(host, [NORTHD]), running_processes(host, "ovn-northd"))
-    return Northd(units[NORTHD], next(iter(running), frozenset()))
+    northd = next((arguments for arguments in running if "ovn-northd" in arguments), frozenset())
+    asleep = tuple(unit for unit in UMBRELLAS if not units[unit].enabled)
+    return Seen(servers, Northd(units[NORTHD], northd), units[CONTROLLER].active, asleep)
 
 
 async def unit_states(host: Host, units: list[str]) -> dict[str, parse.Unit]:
@@ -108,9 +116,9 @@ async def unit_states(host: Host, units: list[str]) -> dict[str, parse.Unit]:
     return dict.fromkeys(units, missing) | parse.units(shown.stdout)
 
 
-async def running_processes(host: Host, name: str) -> tuple[frozenset[str], ...]:
-    """The arguments of the processes of that name; a file may promise what the running process doesn't do yet."""
-    return parse.processes((await host.query(["ps", "-C", name, "-o", "args="], ok=(0, 1))).stdout)
+async def running_processes(host: Host, names: str) -> tuple[frozenset[str], ...]:
+    """The arguments of the processes of these names; a file may promise what the running process doesn't do yet."""
+    return parse.processes((await host.query(["ps", "-C", names, "-o", "args="], ok=(0, 1))).stdout)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,10 @@
 """The host as a chassis: its id, its tunnel end, and the way to the southbound database."""
 
-import asyncio
-
 from meshctl.host.base import Host
 from meshctl.topology import Node, Topology
 
 from . import parse
-from .central import unit_states
-from .databases import CA, CERTIFICATE, KEY, databases
-
-CONTROLLER = "ovn-controller.service"
+from .databases import CA, CERTIFICATE, CONTROLLER, KEY, databases
 
 SHOW = (
     *("ovs-vsctl", "--timeout=5", "--format=json"),
@@ -30,7 +25,7 @@ def external_ids(topology: Topology, node: Node) -> dict[str, str]:
     }
 
 
-async def converge(host: Host, topology: Topology, node: Node, seen: parse.OpenVSwitch, units: parse.Unit) -> None:
+async def converge(host: Host, topology: Topology, node: Node, seen: parse.OpenVSwitch, *, running: bool) -> None:
     """Everything in one transaction, so that no chassis ever registers under a wrong name."""
     wanted = external_ids(topology, node)
     differing = [key for key, value in wanted.items() if seen.external_ids.get(key) != value]
@@ -39,11 +34,10 @@ async def converge(host: Host, topology: Topology, node: Node, seen: parse.OpenV
         reason = f"differs: {', '.join(differing or ['the files for TLS'])}"
         command = ["ovs-vsctl", "--timeout=10", "set-ssl", KEY, CERTIFICATE, CA, "--", "set", "Open_vSwitch", "."]
         await host.run([*command, *values], reason=reason)
-    if not units.active:
+    if not running:
         await host.run(["systemctl", "restart", CONTROLLER], reason="ovn-controller is not running")
 
 
-async def look(host: Host) -> tuple[parse.OpenVSwitch, parse.Unit]:
-    """What OVS knows, and whether ovn-controller runs."""
-    shown, units = await asyncio.gather(host.query(SHOW), unit_states(host, [CONTROLLER]))
-    return parse.open_vswitch(shown.stdout), units[CONTROLLER]
+async def look(host: Host) -> parse.OpenVSwitch:
+    """What OVS knows."""
+    return parse.open_vswitch((await host.query(SHOW)).stdout)

@@ -8,6 +8,9 @@ PKI = "/etc/ovn/pki"
 KEY, CERTIFICATE, CA = f"{PKI}/key.pem", f"{PKI}/cert.pem", f"{PKI}/ca.pem"
 
 NORTHD = "ovn-northd.service"
+CONTROLLER = "ovn-controller.service"
+UMBRELLAS = ("ovn-central.service", "ovn-host.service")
+"""The units that start the others at boot."""
 
 SERVER_ARGUMENTS = frozenset({f"--private-key={KEY}", f"--certificate={CERTIFICATE}", f"--ca-cert={CA}"})
 """Arguments by which a running daemon is known to use the cluster's certificates."""

@@ -7,14 +7,14 @@ from meshctl.topology import Node, Topology
 
 from . import parse
 from .central import client_query
-from .databases import CA, CERTIFICATE, KEY, Database, databases
-from .judge import DatabaseLook, Look
+from .databases import CA, CERTIFICATE, KEY, databases
+from .judge import Look
 
 # A port that is closed, or open to somebody else, must not pass for one that refuses: so it has to speak TLS with our
 # certificates as well as refuse to speak without.
 _DOORS = (
     "at=$1 ca=$2 cert=$3 key=$4; shift 4; for port; do { "
-    'timeout 5 openssl s_client -connect "$at:$port" -CAfile "$ca" -cert "$cert" -key "$key" -verify_return_error '
+    'openssl s_client -connect "$at:$port" -CAfile "$ca" -cert "$cert" -key "$key" -verify_return_error '
     '</dev/null >/dev/null 2>&1 || echo "no-tls $port"; '
     'ovsdb-client -t 3 list-dbs "tcp:$at:$port" >/dev/null 2>&1 && echo "plain $port"; '
     "} & done; wait"
@@ -22,41 +22,38 @@ _DOORS = (
 
 
 async def look(host: Host, topology: Topology) -> Look:
-    """Everything that costs little, in one round trip."""
+    """One host's servers and daemons, in one round trip."""
     both = databases(topology)
-    southbound = both[1]
-    answers, northd, controller, registered = await asyncio.gather(
-        asyncio.gather(*(_server(host, database) for database in both)),
+    statuses, northd, controller = await asyncio.gather(
+        asyncio.gather(*(host.query(database.status(), ok=None) for database in both)),
         host.query(["ovn-appctl", "-T", "3", "-t", "ovn-northd", "status"], ok=None),
         host.query(["ovn-appctl", "-T", "3", "-t", "ovn-controller", "connection-status"], ok=None),
-        host.query(client_query(southbound, *_CHASSIS), ok=None),
     )
     return Look(
-        {database.letter: answer for database, answer in zip(both, answers, strict=True)},
+        {database.letter: _status(answer.stdout) for database, answer in zip(both, statuses, strict=True)},
         northd.stdout.strip().removeprefix("Status: "),
         controller.stdout.strip(),
-        parse.chassis(registered.stdout) if registered.ok else None,
     )
+
+
+async def registered(host: Host, topology: Topology) -> tuple[parse.Chassis, ...] | None:
+    """Every chassis, as this host's southbound database has them; None when it doesn't answer."""
+    answer = await host.query(client_query(databases(topology)[1], *_CHASSIS), ok=None)
+    return parse.chassis(answer.stdout) if answer.ok else None
 
 
 async def bad_doors(host: Host, node: Node, topology: Topology) -> list[str]:
     """`plain PORT` for a port that answers without TLS, `no-tls PORT` for one that doesn't answer with it."""
     ports = [str(port) for database in databases(topology) for port in (database.port, database.raft_port)]
-    argv = ["sh", "-c", _DOORS, "sh", str(node.loopback), CA, CERTIFICATE, KEY, *ports]
+    argv = ["timeout", "10", "sh", "-c", _DOORS, "sh", str(node.loopback), CA, CERTIFICATE, KEY, *ports]
     return sorted((await host.query(argv)).stdout.splitlines())
 
 
-async def _server(host: Host, database: Database) -> DatabaseLook:
-    where = [["name", "==", database.schema]]
-    touch = {"op": "select", "table": "Database", "where": where, "columns": ["connected"]}
-    status, connected = await asyncio.gather(
-        host.query(database.status(), ok=None),
-        host.query(client_query(database, touch, schema="_Server"), ok=None),
-    )
+def _status(text: str) -> parse.ClusterStatus | None:
     try:
-        return DatabaseLook(parse.cluster_status(status.stdout), parse.connected(connected.stdout))
-    except (ValueError, LookupError):
-        return DatabaseLook(None, None)
+        return parse.cluster_status(text)
+    except ValueError:
+        return None
 
 
 _CHASSIS = (

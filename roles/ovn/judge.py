@@ -1,7 +1,7 @@
 """What is wrong with OVN, seen from what the hosts say. Pure functions."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from meshctl.roles.base import Problem
 from meshctl.topology import Node, Topology
@@ -11,35 +11,27 @@ from .parse import Chassis, ClusterStatus
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseLook:
-    """One server: None where it doesn't answer."""
-
-    status: ClusterStatus | None
-    connected: bool | None
-
-
-@dataclass(frozen=True, slots=True)
 class Look:
     """What the gate found on a host."""
 
-    servers: Mapping[str, DatabaseLook]
+    servers: Mapping[str, ClusterStatus | None]
+    """By the database's letter; None where the server doesn't answer."""
     northd: str
     """active, standby, or what it said instead."""
     controller: str
     """connected, not connected, or what it said instead."""
-    chassis: tuple[Chassis, ...] | None = field(default=None)
-    """As this host's southbound database has them."""
 
 
-def judge(topology: Topology, looks: Mapping[str, Look]) -> Iterator[Problem]:
-    """Every fault: clusters, northd, controllers, chassis."""
+def judge(topology: Topology, looks: Mapping[str, Look], chassis: tuple[Chassis, ...] | None) -> Iterator[Problem]:
+    """Every fault: clusters, northd, controllers, chassis (None when the database of the first host doesn't answer)."""
     for database in databases(topology):
         servers = {name: look.servers[database.letter] for name, look in looks.items()}
         yield from _servers(topology, database, servers)
         yield from _leaders(topology, database, servers)
     yield from _northd(topology, looks)
     yield from _controllers(looks)
-    yield from _chassis(topology, looks)
+    if chassis is not None:
+        yield from _chassis(topology, chassis)
 
 
 def door_problem(node: Node, fault: str, port: str) -> Problem:
@@ -65,18 +57,16 @@ def door_problem(node: Node, fault: str, port: str) -> Problem:
     )
 
 
-def _servers(topology: Topology, database: Database, servers: Mapping[str, DatabaseLook]) -> Iterator[Problem]:
+def _servers(topology: Topology, database: Database, servers: Mapping[str, ClusterStatus | None]) -> Iterator[Problem]:
     voters = frozenset(database.raft(node) for node in topology.nodes)
     for name, server in servers.items():
-        if server.status is None:
+        if server is None:
             yield _server_problem(name, database, "a member of the cluster", "no answer")
-        elif not server.status.member:
-            seen = f"{server.status.status}, leader {server.status.leader}"
-            yield _server_problem(name, database, "cluster member", seen)
-        elif not server.connected:
-            yield _server_problem(name, database, "connected to a majority", "not connected")
-        elif server.status.servers != voters:
-            yield _server_problem(name, database, f"voters {_list(voters)}", _list(server.status.servers))
+        elif not server.member:
+            seen = f"{server.status}, leader {server.leader}"
+            yield _server_problem(name, database, "cluster member that knows its leader", seen)
+        elif server.servers != voters:
+            yield _server_problem(name, database, f"voters {_list(voters)}", _list(server.servers))
 
 
 def _server_problem(host: str, database: Database, expected: str, seen: str) -> Problem:
@@ -90,8 +80,8 @@ def _server_problem(host: str, database: Database, expected: str, seen: str) -> 
     )
 
 
-def _leaders(topology: Topology, database: Database, servers: Mapping[str, DatabaseLook]) -> Iterator[Problem]:
-    statuses = {name: server.status for name, server in servers.items() if server.status}
+def _leaders(topology: Topology, database: Database, servers: Mapping[str, ClusterStatus | None]) -> Iterator[Problem]:
+    statuses = {name: server for name, server in servers.items() if server}
     leaders = [name for name, status in statuses.items() if status.role == "leader"]
     clusters = {status.cluster for status in statuses.values()}
     if statuses and (len(leaders) != 1 or len(clusters) != 1):
@@ -131,18 +121,15 @@ def _daemon_problem(host: str, daemon: str, expected: str, seen: str, question: 
     )
 
 
-def _chassis(topology: Topology, looks: Mapping[str, Look]) -> Iterator[Problem]:
-    southbound = next((look.chassis for look in looks.values() if look.chassis is not None), None)
-    if southbound is None:
-        return  # the servers' own problem says so
+def _chassis(topology: Topology, registered: tuple[Chassis, ...]) -> Iterator[Problem]:
     for node in topology.nodes:
         end = (topology.ovn.encapsulation, str(node.loopback))
-        rows = [row for row in southbound if row.name == node.name]
+        rows = [row for row in registered if row.name == node.name]
         if len(rows) != 1 or rows[0].encapsulations != {end}:
             seen = "; ".join(_list(f"{kind} {address}" for kind, address in row.encapsulations) for row in rows)
             yield _chassis_problem(node.name, f"once, with {end[0]} {end[1]}", seen or "not registered")
     names = {node.name for node in topology.nodes}
-    for row in southbound:
+    for row in registered:
         if row.name not in names:
             yield _chassis_problem(topology.nodes[0].name, "only the nodes of the topology", f"{row.name!r}, too")
 

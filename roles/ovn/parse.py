@@ -52,7 +52,7 @@ class ClusterStatus:
 
     @property
     def member(self) -> bool:
-        """Whether the server is in, and knows who leads."""
+        """Whether the server is in, and knows who leads: it doesn't when it is cut off from the majority."""
         return self.status == "cluster member" and self.leader != "unknown"
 
 
@@ -133,11 +133,6 @@ def open_vswitch(text: str) -> OpenVSwitch:
 def targets(text: str) -> frozenset[str]:
     """Where a database listens, from its Connection table."""
     return frozenset(str(row["target"]) for row in rows(text)[0])
-
-
-def connected(text: str) -> bool:
-    """Whether a server is in touch with a majority, from `_Server`."""
-    return any(row["connected"] is True for row in rows(text)[0])
 
 
 def chassis(text: str) -> tuple[Chassis, ...]:

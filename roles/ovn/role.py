@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+from collections.abc import Mapping
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
@@ -14,9 +15,9 @@ from . import central, chassis, gate
 from .databases import NORTHD, central_options, databases
 from .founding import founders
 from .judge import door_problem, judge
+from .parse import Store
 
 _DROP_IN = f"/etc/systemd/system/{NORTHD}.d/meshctl.conf"
-_UMBRELLAS = ("ovn-central.service", "ovn-host.service")
 
 
 class Ovn(Role):
@@ -31,6 +32,7 @@ class Ovn(Role):
         super().__init__(topology)
         first = topology.nodes[0].name
         self._founders = {database.letter: first for database in databases(topology)}
+        self._stores: Mapping[str, Mapping[str, Store]] = {}
 
     def render(self, node: Node) -> Files:
         """ovn-ctl's options and the chassis id."""
@@ -48,34 +50,36 @@ class Ovn(Role):
 
         Raises RefusedError when a database belongs to another cluster, or holds data that would be lost.
         """
-        stores = await cluster.each(lambda _node, host: central.look_at_stores(host, self.topology))
-        self._founders = founders(self.topology, stores)
+        self._stores = await cluster.each(lambda _node, host: central.look_at_stores(host, self.topology))
+        self._founders = founders(self.topology, self._stores)
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Databases first, both at once; then northd and the controller: too early they fail and wait for seconds."""
-        servers, northd, (switch, controller), umbrellas = await asyncio.gather(
-            central.look_at_servers(host, self.topology),
-            central.look_at_northd(host),
-            chassis.look(host),
-            central.unit_states(host, list(_UMBRELLAS)),
-        )
+        stores = self._stores.get(node.name) or await central.look_at_stores(host, self.topology)
+        seen, switch = await asyncio.gather(central.look(host, self.topology, stores), chassis.look(host))
         written = await host.put(self.render(node))
-        if asleep := [unit for unit, state in umbrellas.items() if not state.enabled]:
-            await host.run(["systemctl", "enable", *asleep], reason="OVN would not start at boot")
+        if seen.asleep:
+            await host.run(["systemctl", "enable", *seen.asleep], reason="OVN would not start at boot")
         own = central.Central(host, node, self.topology)
         await asyncio.gather(
-            own.ready_northd(northd, rewritten=_DROP_IN in written),
+            own.ready_northd(seen.northd, rewritten=_DROP_IN in written),
             *(
-                own.converge(database, servers[database.letter], cluster.hosts[self._founders[database.letter]])
+                own.converge(database, seen.servers[database.letter], cluster.hosts[self._founders[database.letter]])
                 for database in databases(self.topology)
             ),
         )
-        await asyncio.gather(own.start_northd(northd), chassis.converge(host, self.topology, node, switch, controller))
+        await asyncio.gather(
+            own.start_northd(seen.northd),
+            chassis.converge(host, self.topology, node, switch, running=seen.controller),
+        )
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """N voters and one leader twice, northd active once, every chassis registered once, and no port without TLS."""
-        looks = await cluster.each(lambda _node, host: gate.look(host, self.topology))
-        problems = list(judge(self.topology, looks))
+        looks, registered = await asyncio.gather(
+            cluster.each(lambda _node, host: gate.look(host, self.topology)),
+            gate.registered(cluster.leader, self.topology),
+        )
+        problems = list(judge(self.topology, looks, registered))
         if problems:
             return problems
         doors = await cluster.each(lambda node, host: gate.bad_doors(host, node, self.topology))

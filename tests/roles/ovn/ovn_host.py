@@ -107,7 +107,7 @@ class OvnHost(FakeHost):
 
     def _shell(self, argv: list[str]) -> str | None:
         script, args = argv[1], argv[3:]
-        if "db-is-standalone" in script:
+        if "head -c 13" in script:
             return self._store(args[0])
         if "ovsdb-tool" in script:
             kind, draft, *rest = args
@@ -141,13 +141,11 @@ class OvnHost(FakeHost):
 
     def _ps(self, argv: list[str]) -> str:
         certificates = f"--private-key={KEY} --certificate={CERTIFICATE} --ca-cert={CA}"
-        if argv[1] == "ovsdb-server":
-            running = [db for db in self.by_file.values() if db.letter in self.active]
-            return "\n".join(f"ovsdb-server {certificates if self.tls[db.letter] else ''} {db.file}" for db in running)
+        running = [db for db in self.by_file.values() if db.letter in self.active]
+        lines = [f"ovsdb-server {certificates if self.tls[db.letter] else ''} {db.file}" for db in running]
         lists = " ".join(f"--ovn{db.letter}-db={db.clients(self.world.mesh)}" for db in self.by_file.values())
-        if argv[1] != "ovn-northd" or "northd" not in self.active:
-            return ""
-        return f"ovn-northd {certificates} {lists}" if self.tls["northd"] else "ovn-northd unix:x"
+        northd = f"ovn-northd {certificates} {lists}" if self.tls["northd"] else "ovn-northd unix:x"
+        return "\n".join(lines + [northd] * ("northd" in self.active))
 
     def _status(self, argv: list[str]) -> str:
         letter = "nb" if "nb" in argv[1] else "sb"
@@ -159,7 +157,7 @@ class OvnHost(FakeHost):
 
     def _query(self, argv: list[str]) -> str:
         letter = "nb" if "nb_db" in argv[-2] else "sb"
-        if letter not in self.active:
+        if letter not in self.active or (self.stores[letter] == "clustered" and not self.world.members[letter]):
             return "no answer"
         return json.dumps([{"rows": [{"target": target} for target in sorted(self.world.targets[letter])]}])
 

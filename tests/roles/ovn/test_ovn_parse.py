@@ -89,9 +89,6 @@ def test_open_vswitch_without_tls() -> None:
 
 def test_rows() -> None:
     assert parse.targets(data("connection.json")) == {"pssl:6642"}
-    assert parse.connected(data("server.json"))
-    assert not parse.connected('[{"rows":[{"connected":false}]}]')
-    assert not parse.connected('[{"rows":[]}]')
 
 
 def test_chassis() -> None:

@@ -212,7 +212,7 @@ def gate_answers(lab: Lab) -> None:
         host.on('ovsdb-client * ?"OVN_Southbound*', (data / "chassis.json").read_text())
         host.on("ovn-appctl * status", "Status: active\n" if name == "node1" else "Status: standby\n")
         host.on("ovn-appctl * connection-status", "connected\n")
-        host.on("sh -c *s_client* 6641 6643 6642 6644")
+        host.on("timeout 10 sh -c *s_client* 6641 6643 6642 6644")
 
 
 async def test_healthy(lab: Lab) -> None:
@@ -222,7 +222,7 @@ async def test_healthy(lab: Lab) -> None:
 
 async def test_port_without_tls_is_final(lab: Lab) -> None:
     gate_answers(lab)
-    lab.hosts["node2"].on("sh -c *s_client* 6644", "plain 6641\nno-tls 6643\n")
+    lab.hosts["node2"].on("timeout 10 sh -c *s_client* 6644", "plain 6641\nno-tls 6643\n")
     found = await Ovn(lab.mesh).verify(lab.cluster)
     assert {(p.host, p.what, p.seen, p.final) for p in found} == {
         ("node2", "OVN's port 6641", "answers without TLS", True),
