@@ -12,6 +12,9 @@ from meshctl.preview import Preview
 
 _COLOURS = (("+++", "white"), ("---", "white"), ("@@", "cyan"), ("+", "green"), ("-", "red"))
 
+COMMAND = 100
+"""Characters of a command that are shown; scripts are longer, and `-v` shows them whole."""
+
 
 def as_json(preview: Preview) -> dict[str, Any]:
     """All keys but `schema`."""
@@ -34,12 +37,12 @@ def _change(change: Change) -> dict[str, str]:
     return {**place, **told, "reason": change.reason}
 
 
-def lines(preview: Preview, *, style: Style) -> Iterator[str]:
-    """The whole preview, line by line."""
+def lines(preview: Preview, *, style: Style, whole: bool = False) -> Iterator[str]:
+    """The whole preview, line by line; `whole` shows long commands in full."""
     for (step, host), changes in groupby(preview.changes, key=lambda change: (change.step, change.host)):
         yield style(f"{step} on {host}" if not step.endswith(f"@{host}") else step, "white")
         for change in changes:
-            yield from _lines_of(change, style)
+            yield from _lines_of(change, style, COMMAND if not whole else None)
         yield ""
     if preview.unknown:
         yield style("Known only after the changes above:", "yellow")
@@ -55,9 +58,10 @@ def _first(steps: tuple[str, ...]) -> str:
     return steps[0] if len(steps) == 1 else f"{steps[0]} and {counted(len(steps) - 1, 'other step')}"
 
 
-def _lines_of(change: Change, style: Style) -> Iterator[str]:
+def _lines_of(change: Change, style: Style, longest: int | None) -> Iterator[str]:
     if change.kind != "file":
-        yield f"  {change.kind}  {one_line(change.target)}"
+        command = one_line(change.target)
+        yield f"  {change.kind}  {command if not longest or len(command) <= longest else command[:longest] + ' …'}"
         yield f"    because: {one_line(change.reason)}"
         return
     yield f"  file  {change.target}"

@@ -58,4 +58,4 @@ def _show(preview: "Preview", options: Options) -> None:
         return
     from meshctl.cli.diffs import lines
 
-    click.echo("\n".join(lines(preview, style=coloured(sys.stdout))), color=True)
+    click.echo("\n".join(lines(preview, style=coloured(sys.stdout), whole=options.verbose > 0)), color=True)
