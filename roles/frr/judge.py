@@ -8,8 +8,6 @@ from meshctl.topology import Node, Port, Topology
 
 from .parse import Adjacency, BfdPeer, Route
 
-NEIGHBOURS = ("vtysh", "-c", "show ip ospf neighbor json")
-BFD = ("vtysh", "-c", "show bfd peers json")
 ROUTES = ("ip", "-j", "-4", "route", "show")
 
 

@@ -1,7 +1,10 @@
 """What FRR and the kernel say, as typed facts. Pure functions; ValueError means "not what I know"."""
 
 import json
+import re
 from dataclasses import dataclass
+
+_OPENING = re.compile(r"^[\[{]", re.MULTILINE)
 
 ConfigLine = tuple[str, ...]
 """A line of configuration after the lines it is nested in: `("interface eth1", "ip ospf cost 10")`."""
@@ -79,9 +82,26 @@ def differences(wanted: str, running: str) -> str:
     return ", ".join(parts[:3]) + more
 
 
-def daemons(text: str) -> frozenset[str]:
-    """The names in `show daemons`."""
-    return frozenset(text.split())
+def running(text: str) -> tuple[frozenset[str], str]:
+    """`show daemons` followed by `show running-config`: who runs, and with what; empty when FRR doesn't answer."""
+    first, _, configuration = text.partition("\n")
+    return frozenset(first.split()), configuration
+
+
+def documents(text: str) -> tuple[str, str]:
+    """`show ip ospf neighbor json` followed by `show bfd peers json`: an object and a list; "" for a missing one.
+
+    A daemon that doesn't run leaves no JSON behind, only "ospfd is not running" or nothing at all.
+    """
+    found: dict[type, str] = {}
+    decoder, at = json.JSONDecoder(), 0
+    while opening := _OPENING.search(text, at):
+        try:
+            value, at = decoder.raw_decode(text, opening.start())
+        except ValueError:
+            break
+        found[type(value)] = text[opening.start() : at]
+    return found.get(dict, ""), found.get(list, "")
 
 
 def adjacencies(text: str) -> tuple[Adjacency, ...]:
@@ -117,7 +137,7 @@ def _dictionary(text: str) -> dict[str, dict[str, list[dict[str, object]]]]:
 
 
 def _list(text: str) -> list[dict[str, object]]:
-    value = json.loads(text or "[]")
+    value = json.loads(text)
     if not isinstance(value, list):
         raise ValueError("a JSON list expected")  # noqa: TRY004  (callers know one error)
     return value

@@ -13,7 +13,7 @@ from meshctl.roles.templates import environment
 from meshctl.topology import Node
 
 from . import parse
-from .judge import BFD, NEIGHBOURS, ROUTES, Look, judge, unreachable
+from .judge import ROUTES, Look, judge, unreachable
 
 T = TypeVar("T")
 
@@ -21,7 +21,9 @@ CONF = "/etc/frr/frr.conf"
 UNIT = "frr.service"
 _NEEDED = frozenset({"zebra", "ospfd", "bfdd"})
 
-RUNNING = ("vtysh", "-c", "show running-config")
+# Starting vtysh costs more than all its answers: ask everything at once.
+RUNNING = ("vtysh", "-c", "show daemons", "-c", "show running-config")
+SESSIONS = ("vtysh", "-c", "show ip ospf neighbor json", "-c", "show bfd peers json")
 
 # Through a pipe, because sshd may give a command a socket as stdin, and a socket can't be opened as /dev/stdin.
 _CHECK = "cat | vtysh -C -f /dev/stdin"
@@ -100,17 +102,17 @@ class Frr(Role):
 
 
 async def _observe(host: Host) -> _Seen:
-    unit, daemons, running, saved = await asyncio.gather(
+    unit, running, saved = await asyncio.gather(
         host.query(["systemctl", "show", UNIT, "-p", "ActiveState,UnitFileState"]),
-        host.query(["vtysh", "-c", "show daemons"], ok=None),
         host.query(RUNNING, ok=None),
         host.read(CONF),
     )
+    daemons, configuration = parse.running(running.stdout if running.ok else "")
     return _Seen(
         active="ActiveState=active" in unit.stdout,
         enabled="UnitFileState=enabled" in unit.stdout,
-        daemons=parse.daemons(daemons.stdout),
-        running=running.stdout if running.ok else "",
+        daemons=daemons,
+        running=configuration,
         saved=saved,
     )
 
@@ -145,21 +147,21 @@ async def _restart(host: Host, seen: _Seen) -> None:
 
 
 async def _difference(host: Host, wanted: str) -> str:
-    running = await host.query(RUNNING, ok=None)
-    return parse.differences(wanted, running.stdout) if running.ok else "FRR does not answer"
+    answer = await host.query(RUNNING, ok=None)
+    daemons, configuration = parse.running(answer.stdout if answer.ok else "")
+    return parse.differences(wanted, configuration) if daemons else "FRR does not answer"
 
 
 async def _look(_node: Node, host: Host) -> Look:
-    neighbours, bfd, routes = await asyncio.gather(*(host.query(argv, ok=None) for argv in (NEIGHBOURS, BFD, ROUTES)))
+    sessions, routes = await asyncio.gather(host.query(SESSIONS, ok=None), host.query(ROUTES, ok=None))
+    neighbours, bfd = parse.documents(sessions.stdout)
     return Look(
-        _parsed(parse.adjacencies, neighbours.stdout),
-        _parsed(parse.bfd_peers, bfd.stdout),
-        _parsed(parse.routes, routes.stdout),
+        _parsed(parse.adjacencies, neighbours), _parsed(parse.bfd_peers, bfd), _parsed(parse.routes, routes.stdout)
     )
 
 
 def _parsed(parser: Callable[[str], T], output: str) -> T | None:
     try:
         return parser(output)
-    except (ValueError, KeyError):
+    except (ValueError, LookupError):
         return None  # "ospfd is not running", and whatever else is no JSON

@@ -30,6 +30,7 @@ class Pki(Role):
     def __init__(self, topology: Topology) -> None:
         super().__init__(topology)
         self._adopted = False
+        self._carried: Mapping[str, Carried] = {}
 
     async def prepare(self, cluster: Cluster) -> None:
         """Find out whose certificates the hosts carry.
@@ -38,7 +39,7 @@ class Pki(Role):
         of them would have to be replaced.
         """
         own = Authority.load(cluster.state)
-        carried = await cluster.each(_carried)
+        carried = self._carried = await cluster.each(_carried)
         strangers = {name: found.ca for name, found in carried.items() if _is_foreign(found, own)}
         if not strangers:
             return
@@ -55,7 +56,7 @@ class Pki(Role):
         """Give the host the CA's certificate, and a certificate and key where it has none that will do."""
         if self._adopted:
             return
-        carried = await _carried(node, host)
+        carried = self._carried.get(node.name) or await _carried(node, host)
         # No await between looking for the CA and making it: hosts are served at the same time.
         authority = Authority.load(cluster.state) or Authority.create(cluster.state, self.topology.cluster)
         files = {CA: text(authority.certificate)}

@@ -41,8 +41,27 @@ def test_routes_of_a_lab_host() -> None:
     assert parse.Route("192.168.11.0/30", "kernel", "192.168.11.1") in found
 
 
-def test_daemons_of_a_lab_host() -> None:
-    assert parse.daemons(data("daemons.txt")) >= {"zebra", "ospfd", "bfdd"}
+def test_daemons_and_configuration_of_a_lab_host() -> None:
+    daemons, configuration = parse.running(data("daemons.txt") + data("running.conf"))
+    assert daemons >= {"zebra", "ospfd", "bfdd"}
+    assert configuration == data("running.conf")
+    assert parse.running("") == (frozenset(), "")
+
+
+def test_two_answers_of_one_vtysh() -> None:
+    neighbours, peers = parse.documents(data("neighbors.json") + data("bfd.json"))
+    assert len(parse.adjacencies(neighbours)) == 2
+    assert len(parse.bfd_peers(peers)) == 2
+
+
+@pytest.mark.parametrize("text", ["ospfd is not running\n[]\n", "[\n]\n"])
+def test_one_daemon_is_dead(text: str) -> None:
+    assert parse.documents(text)[0] == ""
+    assert parse.bfd_peers(parse.documents(text)[1]) == ()
+
+
+def test_all_daemons_are_dead() -> None:
+    assert parse.documents("failed to connect to any daemons.\n") == ("", "")
 
 
 def test_lines_carry_their_context() -> None:

@@ -1,16 +1,16 @@
 """The frr role against fake hosts: what it renders, changes, refuses and reports."""
 
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from meshctl.cluster import Cluster
 from meshctl.errors import CommandError, RefusedError
-from meshctl.host.base import Host, text
+from meshctl.host.base import Host, Result, text
 from meshctl.host.fake import FakeHost
 from meshctl.roles.frr import parse
 from meshctl.roles.frr.role import CONF, Frr
@@ -34,8 +34,7 @@ class FrrHost(FakeHost):
         super().__init__(name=name)
         self.files[CONF] = text(saved, mode=0o640, owner="frr", group="frr")
         self.on("systemctl show *", "ActiveState=active\nUnitFileState=enabled\n")
-        self.on("vtysh -c show daemons", " mgmtd zebra watchfrr staticd\n")
-        self.on("vtysh -c show running-config", "frr version 10.3\nhostname x\n")
+        self.runs("mgmtd zebra watchfrr staticd", "frr version 10.3\nhostname x\n")
         self.on("sh -c cat | vtysh -C -f /dev/stdin")
         self.on("systemctl reset-failed frr.service")
         self.on("systemctl restart frr.service", then=self.start)
@@ -43,8 +42,10 @@ class FrrHost(FakeHost):
 
     def start(self) -> None:
         self.on("systemctl show *", "ActiveState=active\nUnitFileState=enabled\n")
-        self.on("vtysh -c show daemons", " mgmtd zebra ospfd watchfrr staticd bfdd\n")
-        self.on("vtysh -c show running-config", self.files[CONF].content.decode())
+        self.runs("mgmtd zebra ospfd watchfrr staticd bfdd", self.files[CONF].content.decode())
+
+    def runs(self, daemons: str, configuration: str) -> None:
+        self.on("vtysh -c show daemons -c show running-config", f" {daemons}\n{configuration}")
 
     def forget(self) -> None:
         self.ran.clear()
@@ -120,7 +121,7 @@ async def test_edited_running_configuration_is_reloaded_never_restarted(mesh: To
     host = FrrHost()
     await apply(mesh, host, tmp_path)
     host.forget()
-    host.on("vtysh -c show running-config", host.files[CONF].content.decode() + "interface eth1\n ip ospf cost 7\n")
+    host.runs("zebra ospfd bfdd", host.files[CONF].content.decode() + "interface eth1\n ip ospf cost 7\n")
     await apply(mesh, host, tmp_path)
     assert host.ran == ["systemctl reload frr.service"]
 
@@ -164,34 +165,41 @@ async def test_a_configuration_that_frr_rejects_never_lands(mesh: Topology, tmp_
 # --- the gate
 
 
-def healthy(mesh: Topology, node: Node) -> FakeHost:
-    neighbours: dict[str, list[dict[str, str]]] = {}
-    for port in node.ports:
-        neighbours.setdefault(str(mesh.node(port.peer).loopback), []).append(
-            {"nbrState": "Full/-", "ifaceAddress": str(port.peer_address.ip), "ifaceName": f"{port.nic}:x"}
-        )
-    bfd = [{"peer": str(p.peer_address.ip), "interface": p.nic, "status": "up"} for p in node.ports]
-    routes = [
-        {"dst": str(other.loopback), "protocol": "ospf", "prefsrc": str(node.loopback)}
-        for other in mesh.nodes
-        if other is not node
-    ]
-    host = FakeHost(node.name)
-    answer(host, "neighbor", {"neighbors": neighbours})
-    answer(host, "bfd", bfd)
-    host.on("ip -j -4 route show", json.dumps(routes))
-    return host.on("sh -c *ping*")
+class RoutingHost(FakeHost):
+    """A host with a view of its neighbours, BFD peers and routes, which tests change."""
+
+    def __init__(self, mesh: Topology, node: Node) -> None:
+        super().__init__(node.name)
+        self.neighbours: dict[str, list[dict[str, str]]] = {}
+        for port in node.ports:
+            self.neighbours.setdefault(str(mesh.node(port.peer).loopback), []).append(
+                {"nbrState": "Full/-", "ifaceAddress": str(port.peer_address.ip), "ifaceName": f"{port.nic}:x"}
+            )
+        self.bfd = [{"peer": str(p.peer_address.ip), "interface": p.nic, "status": "up"} for p in node.ports]
+        self.routes = [
+            {"dst": str(other.loopback), "protocol": "ospf", "prefsrc": str(node.loopback)}
+            for other in mesh.nodes
+            if other is not node
+        ]
+        self.ospfd_says = ""
+        self.on("sh -c *ping*")
+
+    def _answer(self, argv: Sequence[str], ok: Collection[int] | None) -> Result:
+        ospfd = self.ospfd_says or json.dumps({"neighbors": self.neighbours}, indent=2)
+        sessions = f"{ospfd}\n{json.dumps(self.bfd, indent=2)}\n"
+        self.on("vtysh -c show ip ospf neighbor json -c show bfd peers json", sessions)
+        self.on("ip -j -4 route show", json.dumps(self.routes))
+        return super()._answer(argv, ok)
 
 
-def answer(host: FakeHost, subject: str, value: Any) -> None:
-    host.on(f"vtysh -c show *{subject}* json", json.dumps(value))
+Hosts = dict[str, RoutingHost]
 
 
-def healthy_cluster(mesh: Topology) -> dict[str, FakeHost]:
-    return {node.name: healthy(mesh, node) for node in mesh.nodes}
+def healthy(mesh: Topology) -> Hosts:
+    return {node.name: RoutingHost(mesh, node) for node in mesh.nodes}
 
 
-async def problems(mesh: Topology, hosts: dict[str, FakeHost], tmp_path: Path) -> list[tuple[str, str, str]]:
+async def problems(mesh: Topology, hosts: Hosts, tmp_path: Path) -> list[tuple[str, str, str]]:
     found = await Frr(mesh).verify(Cluster(mesh, hosts, StateFolder(tmp_path)))
     return [(p.host, p.what, p.seen) for p in found]
 
@@ -199,92 +207,84 @@ async def problems(mesh: Topology, hosts: dict[str, FakeHost], tmp_path: Path) -
 @pytest.mark.parametrize("name", ["triangle", "five", "ring", "dual"])
 async def test_healthy_cluster_has_no_problem(name: str, tmp_path: Path) -> None:
     mesh = golden.topology(name)
-    assert await problems(mesh, healthy_cluster(mesh), tmp_path) == []
+    assert await problems(mesh, healthy(mesh), tmp_path) == []
 
 
-async def test_missing_neighbour(mesh: Topology, tmp_path: Path) -> None:
-    hosts = healthy_cluster(mesh)
-    answer(hosts["node2"], "neighbor", {"neighbors": {}})
-    found = await problems(mesh, hosts, tmp_path)
-    assert ("node2", "OSPF adjacency with node1 on eth2", "no neighbour") in found
-    assert len(found) == 2
+async def test_missing_neighbours(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy(mesh)
+    hosts["node2"].neighbours.clear()
+    assert set(await problems(mesh, hosts, tmp_path)) == {
+        ("node2", "OSPF adjacency with node1 on eth2", "no neighbour"),
+        ("node2", "OSPF adjacency with node3 on eth1", "no neighbour"),
+    }
 
 
 async def test_neighbour_stuck_by_unequal_mtus(mesh: Topology, tmp_path: Path) -> None:
-    hosts = healthy_cluster(mesh)
-    host = hosts["node1"]
-    pattern = "vtysh -c show *neighbor* json"
-    host.on(pattern, host.answers[pattern].stdout.replace("Full", "ExStart", 1))
+    hosts = healthy(mesh)
+    hosts["node1"].neighbours["10.50.1.2"][0]["nbrState"] = "ExStart/-"
     found = await Frr(mesh).verify(Cluster(mesh, hosts, StateFolder(tmp_path)))
     assert [(p.host, p.seen) for p in found] == [("node1", "ExStart")]
     assert "MTU" in found[0].advice
 
 
 async def test_wrong_router_at_the_other_end(mesh: Topology, tmp_path: Path) -> None:
-    hosts = healthy_cluster(mesh)
-    pattern = "vtysh -c show *neighbor* json"
-    hosts["node1"].on(pattern, hosts["node1"].answers[pattern].stdout.replace("10.50.1.2", "10.9.9.9"))
+    hosts = healthy(mesh)
+    hosts["node1"].neighbours["10.9.9.9"] = hosts["node1"].neighbours.pop("10.50.1.2")
     [(host, what, seen)] = await problems(mesh, hosts, tmp_path)
     assert (host, what, seen) == ("node1", "OSPF adjacency with node2 on eth1", "router 10.9.9.9, Full")
 
 
 async def test_unexpected_neighbour(mesh: Topology, tmp_path: Path) -> None:
-    hosts = healthy_cluster(mesh)
-    pattern = "vtysh -c show *neighbor* json"
-    seen = json.loads(hosts["node3"].answers[pattern].stdout)
-    seen["neighbors"]["10.9.9.9"] = [{"nbrState": "Full/-", "ifaceAddress": "192.0.2.9", "ifaceName": "eth3:x"}]
-    answer(hosts["node3"], "neighbor", seen)
+    hosts = healthy(mesh)
+    stranger = {"nbrState": "Full/-", "ifaceAddress": "192.0.2.9", "ifaceName": "eth3:x"}
+    hosts["node3"].neighbours["10.9.9.9"] = [stranger]
     assert [p[1] for p in await problems(mesh, hosts, tmp_path)] == ["unexpected OSPF neighbour on eth3"]
 
 
 async def test_one_of_two_parallel_cables_is_dead(tmp_path: Path) -> None:
     mesh = golden.topology("dual")
-    hosts = healthy_cluster(mesh)
+    hosts = healthy(mesh)
     node = mesh.nodes[0]
     port = node.ports[0]
-    seen = json.loads(hosts[node.name].answers["vtysh -c show *neighbor* json"].stdout)
-    for entries in seen["neighbors"].values():
+    for entries in hosts[node.name].neighbours.values():
         entries[:] = [e for e in entries if e["ifaceAddress"] != str(port.peer_address.ip)]
-    answer(hosts[node.name], "neighbor", seen)
     assert [p[1] for p in await problems(mesh, hosts, tmp_path)] == [f"OSPF adjacency with {port.peer} on {port.nic}"]
 
 
 async def test_ospfd_is_dead(mesh: Topology, tmp_path: Path) -> None:
-    hosts = healthy_cluster(mesh)
-    hosts["node1"].on("vtysh -c show ip ospf neighbor json", "ospfd is not running\n")
+    hosts = healthy(mesh)
+    hosts["node1"].ospfd_says = "ospfd is not running"
     assert [p[1] for p in await problems(mesh, hosts, tmp_path)] == ["ospfd does not answer"]
 
 
 async def test_bfd_session_is_down(mesh: Topology, tmp_path: Path) -> None:
-    hosts = healthy_cluster(mesh)
-    pattern = "vtysh -c show *bfd* json"
-    hosts["node1"].on(pattern, hosts["node1"].answers[pattern].stdout.replace("up", "down", 1))
+    hosts = healthy(mesh)
+    hosts["node1"].bfd[0]["status"] = "down"
     assert await problems(mesh, hosts, tmp_path) == [("node1", "BFD session with node2 on eth1", "down")]
 
 
 async def test_bfd_session_is_missing(mesh: Topology, tmp_path: Path) -> None:
-    hosts = healthy_cluster(mesh)
-    answer(hosts["node1"], "bfd", [])
+    hosts = healthy(mesh)
+    hosts["node1"].bfd.clear()
     assert ("node1", "BFD session with node2 on eth1", "no session") in await problems(mesh, hosts, tmp_path)
 
 
 async def test_route_is_in_frr_but_not_in_the_kernel(mesh: Topology, tmp_path: Path) -> None:
-    hosts = healthy_cluster(mesh)
-    hosts["node1"].on("ip -j -4 route show", "[]")
+    hosts = healthy(mesh)
+    hosts["node1"].routes.clear()
     assert ("node1", "kernel route to node2", "no OSPF route") in await problems(mesh, hosts, tmp_path)
 
 
 async def test_route_without_the_loopback_as_source(mesh: Topology, tmp_path: Path) -> None:
-    hosts = healthy_cluster(mesh)
-    pattern = "ip -j -4 route show"
-    hosts["node1"].on(pattern, hosts["node1"].answers[pattern].stdout.replace('"prefsrc": "10.50.1.1"', '"x": ""', 1))
+    hosts = healthy(mesh)
+    del hosts["node1"].routes[0]["prefsrc"]
     assert await problems(mesh, hosts, tmp_path) == [
         ("node1", "kernel route to node2", "a route with source of the link")
     ]
 
 
 async def test_silent_loopback(mesh: Topology, tmp_path: Path) -> None:
-    hosts = healthy_cluster(mesh)
+    hosts = healthy(mesh)
     hosts["node3"].on("sh -c *ping* 10.50.1.3 10.50.1.1 10.50.1.2", "10.50.1.2\n")
     assert await problems(mesh, hosts, tmp_path) == [
         ("node3", "node2's loopback does not answer", "no answer within 1 s")
