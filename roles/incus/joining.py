@@ -150,7 +150,7 @@ async def _forget(topology: Topology, node: Node, seed: Host) -> None:
         await seed.run(argv, stdin=b"yes\n", reason=f"{node.name} is no member, but the database still counts it")
 
 
-async def settle(cluster: Cluster, node: Node, seed: Host) -> bool:
+async def settle(cluster: Cluster, node: Node, seed: Host, seconds: float) -> bool:
     """Whether a host that is neither in nor out became a member by itself, as after a join begun by another run."""
 
     async def listed() -> str:
@@ -158,7 +158,7 @@ async def settle(cluster: Cluster, node: Node, seed: Host) -> bool:
         return "" if node.name in members else f"{seed.name} does not list it"
 
     try:
-        await cluster.host(node).until("the end of a join begun earlier", listed, timeout=IN_FLIGHT)
+        await cluster.host(node).until("the end of a join begun earlier", listed, timeout=seconds)
     except WaitError:
         return False
     return True

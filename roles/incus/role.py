@@ -22,6 +22,7 @@ class IncusRole(Role):
     needs: ClassVar[frozenset[str]] = frozenset({"frr"})
     rollout: ClassVar[Rollout] = Rollout.ONE_BY_ONE
     poll: ClassVar[float] = 0.4
+    patience: ClassVar[float] = joining.IN_FLIGHT
 
     def __init__(self, topology: Topology) -> None:
         super().__init__(topology)
@@ -46,7 +47,7 @@ class IncusRole(Role):
             await self._make_pool(host, cluster)
 
     async def _take_in(self, state: State, node: Node, host: Host, cluster: Cluster, seed: Host | None) -> None:
-        if state is State.STRAY and seed and await joining.settle(cluster, node, seed):
+        if state is State.STRAY and seed and await joining.settle(cluster, node, seed, self.patience):
             return
         if state in {State.STRAY, State.LEFTOVER}:
             await joining.reset(node, host, seed if state is State.STRAY else None)
