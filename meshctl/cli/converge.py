@@ -36,7 +36,6 @@ class Job:
     command: Literal["bootstrap", "verify"]
     topology: "Topology"
     options: Options
-    state: "StateFolder"
     accept_new: bool
 
     @property
@@ -62,7 +61,7 @@ def bootstrap(options: Options, topology: Path, *, yes: bool, accept_new: bool) 
         click.echo(warning.at(topology), err=True)
     if not yes:
         _ask(options, loaded)
-    return _run(Job("bootstrap", loaded, options, options.state(loaded), accept_new))
+    return _run(Job("bootstrap", loaded, options, accept_new))
 
 
 @click.command(short_help="Look at every layer's gate; change nothing.")
@@ -74,7 +73,7 @@ def verify(options: Options, topology: Path, *, accept_new: bool) -> int:
     from meshctl.topology import load
 
     loaded = load(topology)
-    return _run(Job("verify", loaded, options, options.state(loaded), accept_new))
+    return _run(Job("verify", loaded, options, accept_new))
 
 
 def _ask(options: Options, topology: "Topology") -> None:
@@ -98,9 +97,9 @@ def _run(job: Job) -> int:
     from meshctl.errors import MeshctlError
 
     try:
-        _make(job.state)
-        with RunLog.of(job.command, job.state.runs, job.options.log_file) as log:
-            report = asyncio.run(_converge(job, log))
+        state = _state(job)
+        with RunLog.of(job.command, state.runs, job.options.log_file) as log:
+            report = asyncio.run(_converge(job, state, log))
     except MeshctlError as error:
         if job.options.json:
             from meshctl.cli.report import not_started
@@ -118,26 +117,29 @@ def exit_code(report: "Report") -> int:
     return 0 if report.ok else UNHEALTHY
 
 
-def _make(state: "StateFolder") -> None:
+def _state(job: Job) -> "StateFolder":
+    """The cluster's folder, made if it isn't there yet."""
     from meshctl.errors import SecretsError
 
+    state = job.options.state(job.topology)
     try:
         state.ensure()
     except OSError as error:
         raise SecretsError(
             f"{state.path} can't be made: {error.strerror}", advice="Choose another --state-dir."
         ) from error
+    return state
 
 
-async def _converge(job: Job, log: "RunLog") -> "Report":
+async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
     from meshctl.cli.reach import connected
     from meshctl.cluster import Cluster
     from meshctl.executor import Executor
 
     plan = _plan(job)
     click.echo(f"connecting to {counted(len(job.topology.nodes), 'host')}", err=True)
-    async with connected(job.topology, job.options, job.state, accept_new=job.accept_new) as hosts:
-        cluster = Cluster(job.topology, hosts, job.state)
+    async with connected(job.topology, job.options, state, accept_new=job.accept_new) as hosts:
+        cluster = Cluster(job.topology, hosts, state)
         async with _progress(job.options) as show:
             return await Executor(plan, cluster, _both(log.take, show)).run()
 

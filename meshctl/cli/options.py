@@ -53,17 +53,21 @@ class Options:
         return check_lab_name(self.lab or topology.cluster)
 
     def state(self, topology: "Topology") -> "StateFolder":
-        """The operator's folder for the cluster; a lab's cluster keeps its own beside the lab."""
+        """The operator's folder for the cluster; a lab's cluster keeps its own beside the lab.
+
+        Raises LabError when there is no such lab.
+        """
         from meshctl.state import StateFolder
 
         if self.state_dir:
             return StateFolder(self.state_dir)
         if self.lab is None:
             return StateFolder.default(topology.cluster)
-        from meshctl.lab import tools
+        from meshctl.lab import running, tools
         from meshctl.lab.names import paths
 
         tools.check()
+        running.existing(self.lab_name(topology))  # else its folder would be made here, and look like half a lab
         return StateFolder(paths(self.lab_name(topology)).state)
 
     @property

@@ -80,4 +80,5 @@ def _how_to_go_on(report: Report, again: str) -> Iterator[str]:
     yield f"Works: {', '.join(works) or 'no layer yet'}"
     yield f"Does not, or was not reached: {', '.join(broken)}"
     yield f"To go on{'' if report.interrupted else ', after mending it'}: {again}"
-    yield "  What is in place stays as it is; a run may be repeated at any time."
+    if any(result.step.kind is Kind.APPLY for result in report.results):
+        yield "  What is in place stays as it is; a run may be repeated at any time."

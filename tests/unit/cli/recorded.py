@@ -27,6 +27,13 @@ LAYERS = {
     "ceph_mon": ("frr",),
     "incus_storage": ("ceph_mon",),
 }
+UNREACHABLE = """
+cluster: unreachable
+ssh: {port: 1, connect_timeout: 0.5}
+nodes: {node1: {address: 127.0.0.11}}
+cables: []
+mesh: {loopbacks: 10.50.1.0/24, links: 192.168.11.0/24}
+"""
 WAITING = Problem(
     "node2", "adjacency with node1 is not Full", "Full on both ends", "Init", "vtysh -c 'show ip ospf nei'"
 )

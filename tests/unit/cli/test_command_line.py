@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from meshctl.cli.main import root, run
 from meshctl.cli.options import Options, spell_out_lab
+from tests.unit.cli.recorded import UNREACHABLE
 from tests.unit.cli.schemas import check
 
 ROOT = Path(__file__).parents[3]
@@ -66,13 +67,22 @@ def test_bootstrap_without_terminal_asks_for_yes(capsys: Captured) -> None:
 
 
 @pytest.mark.parametrize("command", ["bootstrap", "verify"])
-def test_a_run_that_never_started_is_an_object_too(capsys: Captured, command: str) -> None:
-    assert run(["--lab=not-there", "-o", "json", command, TRIANGLE]) == 1
+def test_a_run_that_never_started_is_an_object_too(capsys: Captured, tmp_path: Path, command: str) -> None:
+    (tmp_path / "t.yaml").write_text(UNREACHABLE)
+    words = ["--state-dir", str(tmp_path / "state"), "-o", "json", command, str(tmp_path / "t.yaml")]
+    assert run([*words, "--yes"] if command == "bootstrap" else words) == 1
     captured = capsys.readouterr()
     report = check(captured.out, f"meshctl/{command}/1")
     assert not report["ok"]
-    assert report["problems"][0]["what"]
+    assert [problem["host"] for problem in report["problems"]] == ["node1"]
     assert "error: " in captured.err
+
+
+@pytest.mark.parametrize("command", ["bootstrap", "verify"])
+def test_a_lab_that_is_not_there_stays_so(capsys: Captured, command: str) -> None:
+    assert run(["--lab=not-there", "-o", "json", command, TRIANGLE]) == 1
+    assert not check(capsys.readouterr().out, f"meshctl/{command}/1")["ok"]
+    assert not Path("/var/lib/meshctl/labs/not-there").exists()
 
 
 @pytest.mark.parametrize("name", ["triangle", "five", "ring", "dual"])

@@ -9,14 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.cli.recorded import UNREACHABLE
+
 ROOT = Path(__file__).parents[3]
-TOPOLOGY = """
-cluster: unreachable
-ssh: {port: 1, connect_timeout: 0.5}
-nodes: {node1: {address: 127.0.0.11}}
-cables: []
-mesh: {loopbacks: 10.50.1.0/24, links: 192.168.11.0/24}
-"""
 
 
 def on_terminal(words: list[str], answer: str, cwd: Path) -> tuple[int, str]:
@@ -45,7 +40,7 @@ def _read(terminal: int) -> bytes:
 
 @pytest.fixture
 def topology(tmp_path: Path) -> str:
-    (tmp_path / "t.yaml").write_text(TOPOLOGY)
+    (tmp_path / "t.yaml").write_text(UNREACHABLE)
     return "t.yaml"
 
 
