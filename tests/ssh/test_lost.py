@@ -1,7 +1,6 @@
 """A connection that ends in the middle, and the way back."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from meshctl.host.ssh import SshHost
 from meshctl.host.wait import until
 from meshctl.topology import Node
 from meshctl.topology.document import Ssh
+from tests.ssh import fifo as fifos
 from tests.ssh.sshd import Server
 
 
@@ -60,8 +60,7 @@ async def test_answers_that_came_before_the_loss_count(host: SshHost, server: Se
 async def test_what_a_lost_batch_left_is_removed_when_its_commands_have_ended(
     host: SshHost, server: Server, tmp_path: Path
 ) -> None:
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
+    fifo = fifos.make(tmp_path / "fifo")
     slow = asyncio.create_task(host.query(["cat", str(fifo)]))
     folder = Path((await host.query(["readlink", "/proc/self/fd/1"])).stdout.strip()).parent
 
@@ -72,7 +71,7 @@ async def test_what_a_lost_batch_left_is_removed_when_its_commands_have_ended(
     server.drop()
     with pytest.raises(ConnectionLost):
         await slow
-    await asyncio.to_thread(fifo.write_text, "x")
+    await fifos.say(fifo, "x")
     await until("its removal", partial(there, False), timeout=5, every=0.01)
 
 

@@ -1,7 +1,6 @@
 """Queries: together in one channel, apart in every other respect."""
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from meshctl.errors import CommandError, CommandTimeout
 from meshctl.host.ssh import SshHost
 from meshctl.host.wait import until
+from tests.ssh import fifo as fifos
 
 NASTY = [
     "",
@@ -66,8 +66,7 @@ async def test_more_than_a_batch_holds(host: SshHost) -> None:
 
 
 async def test_commands_of_a_batch_run_at_the_same_time(host: SshHost, tmp_path: Path) -> None:
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
+    fifo = fifos.make(tmp_path / "fifo")
     read, written = await asyncio.gather(
         host.query(["cat", str(fifo)], timeout=5), host.query(["sh", "-c", 'echo through >"$1"', "sh", str(fifo)])
     )
@@ -75,14 +74,13 @@ async def test_commands_of_a_batch_run_at_the_same_time(host: SshHost, tmp_path:
 
 
 async def test_a_slow_query_holds_back_no_other(host: SshHost, tmp_path: Path) -> None:
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
+    fifo = fifos.make(tmp_path / "fifo")
     slow = asyncio.create_task(host.query(["cat", str(fifo)], timeout=10))
     fast = await asyncio.gather(*(host.query(["echo", "fast"]) for _ in range(5)))
     assert [result.stdout for result in fast] == ["fast\n"] * 5
     assert not slow.done()
     assert host.round_trips == 1
-    await asyncio.to_thread(fifo.write_text, "slow\n")
+    await fifos.say(fifo, "slow\n")
     assert (await slow).stdout == "slow\n"
 
 
@@ -207,16 +205,14 @@ async def test_nothing_is_left_on_the_host(host: SshHost, tmp_path: Path) -> Non
 
 
 async def test_a_cancelled_query_leaves_the_others_alone(host: SshHost, tmp_path: Path) -> None:
-    fifos = [tmp_path / "one", tmp_path / "two"]
-    for fifo in fifos:
-        os.mkfifo(fifo)
-    one, two = (asyncio.create_task(host.query(["cat", str(fifo)], timeout=10)) for fifo in fifos)
+    waiting_on = [fifos.make(tmp_path / name) for name in ("one", "two")]
+    one, two = (asyncio.create_task(host.query(["cat", str(fifo)], timeout=10)) for fifo in waiting_on)
     assert (await host.query(["true"])).ok
     one.cancel()
     with pytest.raises(asyncio.CancelledError):
         await one
-    for fifo in fifos:
-        await asyncio.to_thread(fifo.write_text, "x")
+    for fifo in waiting_on:
+        await fifos.say(fifo, "x")
     assert (await two).stdout == "x"
 
 
@@ -241,17 +237,15 @@ async def test_two_hundred_commands_at_once(host: SshHost) -> None:
 
 
 async def test_queries_asked_while_all_channels_are_busy_share_the_next_one(host: SshHost, tmp_path: Path) -> None:
-    fifos = [tmp_path / f"fifo{number}" for number in range(4)]
-    for fifo in fifos:
-        os.mkfifo(fifo)
-    busy = [asyncio.create_task(host.query(["cat", str(fifo)], stdin=b"", timeout=10)) for fifo in fifos]
+    waiting_on = [fifos.make(tmp_path / f"fifo{number}") for number in range(4)]
+    busy = [asyncio.create_task(host.query(["cat", str(fifo)], stdin=b"", timeout=10)) for fifo in waiting_on]
 
     async def all_open() -> str:
         return "" if host.round_trips == 4 else f"{host.round_trips} channels"
 
     await until("busy channels", all_open, timeout=5, every=0.01)
     waiting = [asyncio.create_task(host.query(["echo", str(number)])) for number in range(5)]
-    for fifo in fifos:
-        await asyncio.to_thread(fifo.write_text, "x")
+    for fifo in waiting_on:
+        await fifos.say(fifo, "x")
     await asyncio.gather(*busy, *waiting)
     assert host.round_trips == 5

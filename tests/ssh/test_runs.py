@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from meshctl.errors import CommandError, CommandTimeout
-from meshctl.host.ssh import RUNNING, SshHost
+from meshctl.host.ssh import SshHost
 from meshctl.host.wait import until
+from tests.ssh import fifo as fifos
 from tests.ssh.sshd import Server
 
 
@@ -89,18 +90,17 @@ async def test_never_more_than_four_channels_at_once(host: SshHost, server: Serv
 
 
 async def test_long_runs_leave_a_channel_for_queries(host: SshHost, tmp_path: Path) -> None:
-    fifos = [tmp_path / f"fifo{number}" for number in range(RUNNING + 1)]
-    for fifo in fifos:
-        os.mkfifo(fifo)
-    long = [asyncio.create_task(host.run(["cat", str(fifo)], reason="test", timeout=20)) for fifo in fifos]
+    waiting_on = [fifos.make(tmp_path / f"fifo{number}") for number in range(4)]
+    long = [asyncio.create_task(host.run(["cat", str(fifo)], reason="test", timeout=20)) for fifo in waiting_on]
 
     async def all_open() -> str:
-        return "" if host.round_trips == RUNNING else f"{host.round_trips} channels"
+        return "" if host.round_trips == 3 else f"{host.round_trips} channels"
 
     await until("busy channels", all_open, timeout=5, every=0.01)
-    assert (await host.query(["echo", "still here"])).stdout == "still here\n"
-    for fifo in fifos:
-        await asyncio.to_thread(fifo.write_text, "x")
+    async with asyncio.timeout(5):
+        assert (await host.query(["echo", "still here"])).stdout == "still here\n"
+    for fifo in waiting_on:
+        await fifos.say(fifo, "x")
     assert all(result.stdout == "x" for result in await asyncio.gather(*long))
 
 
