@@ -41,10 +41,14 @@ _STORE = """
 
 # mkfs calls every first monmap epoch 0, whatever it says. The monitors then commit epoch 1 in their first quorum and
 # elect anew, and one that missed the commit is waited for: 5 s, sometimes 10. With epoch 1 injected they agree from the
-# start, in 0.2 s. The bytes must be the same on all hosts. Built aside and renamed, so that a store is never half made.
+# start, in 0.2 s. The bytes must be the same on all hosts. Built aside and renamed, so that a store is never half made;
+# locked, because the command of a meshctl that was killed goes on.
 _MKFS = """
 set -eu
 id=$1 data=$2 keyring=$3 monmap=$4 draft=/var/lib/ceph/mon/.$1.new
+exec 9>/run/lock/meshctl-ceph-mon
+flock -w 30 9
+[ ! -s "$data/store.db/CURRENT" ] || exit 0
 rm -rf -- "$draft"
 install -d -o ceph -g ceph -m 0755 -- "$draft"
 ceph-mon --mkfs -i "$id" --mon-data "$draft" --monmap "$monmap" --keyring "$keyring" --setuser ceph --setgroup ceph

@@ -39,3 +39,8 @@ def status(output: str) -> Status:
 def present(config_dump: str) -> frozenset[tuple[str, str]]:
     """(who, name) of every setting for a whole kind of daemon in `ceph config dump`."""
     return frozenset((line["section"], line["name"]) for line in json.loads(config_dump) if not line["mask"])
+
+
+def ghosts(osd_dump: str) -> list[int]:
+    """OSDs in `ceph osd dump` that were announced to the cluster and never came up."""
+    return [osd["osd"] for osd in json.loads(osd_dump)["osds"] if "new" in osd["state"] and not osd["up"]]

@@ -24,14 +24,16 @@ class CephHealthRole(Role):
     poll: ClassVar[float] = 0.1
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
-        """End the founding when all placement groups are clean: no setting of it outlasts the run."""
+        """End the founding when all placement groups are clean: nothing of it outlasts the run.
+
+        That includes OSDs which an interrupted run announced and never made; later ones may be an operator's.
+        """
         leftovers = await _leftovers(host)
         if leftovers is None:
             return
         await host.until("clean placement groups", lambda: _unclean(host), timeout=self.gate_timeout(), every=0.1)
-        over = [setting.remove for setting in leftovers]
         forget: Command = {"prefix": "config-key rm", "key": FOUNDING_KEY}
-        await tell(host, over, [forget], reason="the founding is over")
+        await tell(host, leftovers, [forget], reason="the founding is over")
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every placement group is active+clean, and health is HEALTH_OK with no warning."""
@@ -48,14 +50,16 @@ class CephHealthRole(Role):
         return problems
 
 
-async def _leftovers(host: Host) -> list[Setting] | None:
-    """The settings of the founding that still hold; None when it is over."""
+async def _leftovers(host: Host) -> list[Command] | None:
+    """What takes back the rest of the founding; None when it is over."""
     key: Command = {"prefix": "config-key get", "key": FOUNDING_KEY}
-    founding, config = await ask(host, key, {"prefix": "config dump"}, ok=(0, _ENOENT))
+    founding, config, osds = await ask(host, key, {"prefix": "config dump"}, {"prefix": "osd dump"}, ok=(0, _ENOENT))
     if founding.status == _ENOENT:
         return None
     present = parse.present(config.output)
-    return [Setting(who, name, "") for who, name in json.loads(founding.output) if (who, name) in present]
+    settings = [Setting(who, name, "") for who, name in json.loads(founding.output) if (who, name) in present]
+    purge = {"prefix": "osd purge-new", "yes_i_really_mean_it": True}
+    return [*(setting.remove for setting in settings), *({**purge, "id": osd} for osd in parse.ghosts(osds.output))]
 
 
 async def _unclean(host: Host) -> str:

@@ -1,7 +1,6 @@
 """What is on the disks that the topology names, and what therefore becomes of them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -76,17 +75,6 @@ def decide(host: str, seen: Look, known: parse.Known) -> Fate:
         raise _refused(host, seen, "has an OSD that this cluster no longer knows", f"osd.{label.osd}, {label.uuid}")
     # Tags of a logical volume are set before the OSD is made on it, so they don't tell whether it was finished.
     return Fate.REDO if label.lvm and osd.new else Fate.KEEP
-
-
-def ghosts(known: parse.Known, labels: Iterable[parse.Label]) -> list[int]:
-    """OSDs that were announced to the cluster but got no disk, because making them was interrupted."""
-    on_disks = {label.uuid for label in labels}
-    return sorted(osd.id for uuid, osd in known.osds.items() if osd.new and not osd.up and uuid not in on_disks)
-
-
-def labels(looks: Mapping[str, Mapping[str, Look]]) -> list[parse.Label]:
-    """Every OSD found on any host's disks."""
-    return [seen.label for disks in looks.values() for seen in disks.values() if seen.label]
 
 
 def _refused(host: str, seen: Look, what: str, contents: str) -> RefusedError:

@@ -20,11 +20,25 @@ UNIT = "/etc/systemd/system/meshctl-osd@.service"
 _PREPARE_SECONDS = 300
 """A slow disk may be a minute in `ceph-osd --mkfs`."""
 
-# What an interrupted `ceph-volume raw prepare` leaves: its folder, and a label (offset 0) with superblocks behind it.
-_FORGET = """
+# A command outlives the meshctl that was killed while it ran. So there is one lock per disk, and under it the disk is
+# looked at again. (Not a lock on the disk itself: BlueStore takes that one.)
+_LOCKED = """
 set -eu
-disk=$1 folder=$2
-if [ -n "$folder" ] && mountpoint -q "$folder"; then umount "$folder"; fi
+disk=$1
+shift
+exec 9>"/run/lock/meshctl-osd$(printf %s "$disk" | tr / -)"
+flock -w 240 9
+label=$(ceph-bluestore-tool show-label --dev "$disk" 2>/dev/null) || label=
+"""
+
+_PREPARE = f"""{_LOCKED}
+[ -n "$label" ] || exec "$@"
+"""
+
+# What an interrupted `ceph-volume raw prepare` leaves: its folder, and a label (offset 0) with superblocks behind it.
+_FORGET = f"""{_LOCKED}
+case $label in *'"ready": "ready"'*) exit 0 ;; esac
+if [ $# -gt 0 ] && mountpoint -q "$1"; then umount "$1"; fi
 dd if=/dev/zero of="$disk" bs=1M count=10 conv=fsync,nocreat status=none
 """
 
@@ -92,41 +106,42 @@ class CephOsdRole(Role):
         self._looks = await cluster.each(one)
 
     async def _make(self, node: Node, host: Host, disk: Disk) -> None:
-        seen = self._looks[node.name][disk.path]
-        fate = disks.decide(node.name, seen, self._known)
-        if fate is Fate.KEEP:
-            return
-        if fate is Fate.REDO and seen.label:
-            await self._forget(host, disk, seen.label)
-        argv = ["ceph-volume", await _mode(host, disk), "prepare", "--bluestore", "--data", disk.path]
-        if disk.device_class != "auto":
-            argv += ["--crush-device-class", disk.device_class]
-        await host.run(argv, reason=f"{disk.path} ({seen.disk.name}) has no OSD", timeout=_PREPARE_SECONDS)
-        self._looks[node.name][disk.path] = await disks.look(host, disk.path)
+        looks = self._looks[node.name]
+        fate = disks.decide(node.name, looks[disk.path], self._known)
+        if fate is Fate.REDO:
+            await self._forget(host, looks[disk.path])
+            looks[disk.path] = await disks.look(host, disk.path)
+            fate = Fate.KEEP if looks[disk.path].label else Fate.CREATE  # the interrupted command may have ended well
+        if fate is Fate.CREATE:
+            await _prepare(host, disk, looks[disk.path])
+            looks[disk.path] = await disks.look(host, disk.path)
 
-    async def _forget(self, host: Host, disk: Disk, label: parse.Label) -> None:
-        reason = f"making the OSD on {disk.path} was interrupted"
-        osd = self._known.osds.get(label.uuid)
-        if label.lvm:
-            await host.run(["ceph-volume", "lvm", "zap", "--destroy", disk.path], reason=reason)
+    async def _forget(self, host: Host, seen: Look) -> None:
+        """Wipe what an interrupted run left, unless it has become whole meanwhile, and take its OSD off the books."""
+        reason = f"making the OSD on {seen.path} was interrupted"
+        osd = self._known.osds.get(seen.label.uuid) if seen.label else None
+        if seen.label and seen.label.lvm:
+            await host.run(["ceph-volume", "lvm", "zap", "--destroy", seen.path], reason=reason)
         else:
-            folder = f"/var/lib/ceph/osd/ceph-{osd.id}" if osd else ""
-            await host.run(["sh", "-c", _FORGET, "sh", disk.path, folder], reason=reason)
+            folder = [f"/var/lib/ceph/osd/ceph-{osd.id}"] if osd else []
+            argv = ["sh", "-c", _FORGET, "sh", seen.path, *folder]
+            await host.run(argv, reason=reason, timeout=_PREPARE_SECONDS)
+            if (await disks.look(host, seen.path)).label:
+                return
         if osd:
             await tell(host, [_purge(osd.id)], reason=reason)
 
     async def _share(self, host: Host) -> None:
-        """What concerns all hosts: memory targets, and OSDs that were announced but never made."""
-        changes = [_purge(osd) for osd in disks.ghosts(self._known, disks.labels(self._looks))]
+        """The memory targets of all hosts' OSDs."""
+        changes = []
         for node in self.topology.nodes:
             if node.disks:
-                target = self.topology.ceph.osd_memory_target or parse.memory_target(
-                    self._memory[node.name], len(node.disks)
-                )
-                if self._known.targets.get(node.name) != str(target):
-                    changes.append(Setting(f"osd/host:{node.name}", "osd_memory_target", str(target)).set)
+                computed = parse.memory_target(self._memory[node.name], len(node.disks))
+                target = str(self.topology.ceph.osd_memory_target or computed)
+                if self._known.targets.get(node.name) != target:
+                    changes.append(Setting(f"osd/host:{node.name}", "osd_memory_target", target).set)
         if changes:
-            await tell(host, changes, reason="memory targets of OSDs differ, or OSDs were announced but never made")
+            await tell(host, changes, reason="memory targets of OSDs differ")
 
 
 def _purge(osd: int) -> Command:
@@ -168,6 +183,14 @@ async def _mode(host: Host, disk: Disk) -> str:
         return disk.mode
     asked = await host.query(["dmsetup", "version"], ok=None)
     return "lvm" if asked.ok else "raw"
+
+
+async def _prepare(host: Host, disk: Disk, seen: Look) -> None:
+    argv = ["ceph-volume", await _mode(host, disk), "prepare", "--bluestore", "--data", disk.path]
+    if disk.device_class != "auto":
+        argv += ["--crush-device-class", disk.device_class]
+    reason = f"{disk.path} ({seen.disk.name}) has no OSD"
+    await host.run(["sh", "-c", _PREPARE, "sh", disk.path, *argv], reason=reason, timeout=_PREPARE_SECONDS)
 
 
 async def _start(host: Host, label: parse.Label) -> None:
