@@ -2,7 +2,7 @@ import shlex
 import subprocess
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from meshctl.host.quoting import ONE_COMMAND, SUDO, join, one_line, shell
@@ -11,6 +11,7 @@ ARGUMENTS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0
 
 
 @settings(max_examples=25, deadline=None)
+@example(["a'\nb", "\n"], b"\n")
 @given(ARGUMENTS, st.binary(max_size=100))
 def test_a_shell_reads_back_what_was_given(arguments: list[str], stdin: bytes) -> None:
     argv = ["sh", "-c", r"""printf '%s\0' "$@"; cat""", "sh", *arguments]
