@@ -40,10 +40,16 @@ _HOPELESS = (ConnectError, ConnectionLost, RefusedError)
 
 
 class Executor:
-    """One run of one plan. Make a new one for the next run."""
+    """One run of one plan. Make a new one for the next run.
 
-    def __init__(self, plan: Plan, cluster: Cluster, emit: Callable[[Event], None]) -> None:
+    `patience`: seconds that a gate may take to pass, instead of what its role asks for.
+    """
+
+    def __init__(
+        self, plan: Plan, cluster: Cluster, emit: Callable[[Event], None], *, patience: float | None = None
+    ) -> None:
         self._plan = plan
+        self._patience = patience
         self._emit = emit
         self._began = time.monotonic()
         self._results: dict[str, StepResult] = {}
@@ -114,6 +120,7 @@ class Executor:
         """Look until there is no problem, or one that will not go away, or the deadline."""
         cluster = self._view(step, read_only=True)
         seen: tuple[Problem, ...] = ()
+        timeout = role.gate_timeout() if self._patience is None else self._patience
 
         async def look() -> str:
             nonlocal seen
@@ -124,7 +131,7 @@ class Executor:
             return "" if any(problem.final for problem in found) else "; ".join(p.what for p in found)
 
         try:
-            await until(f"{role.name}'s gate", look, timeout=role.gate_timeout(), every=role.poll)
+            await until(f"{role.name}'s gate", look, timeout=timeout, every=role.poll)
         except WaitError:
             return seen
         return seen

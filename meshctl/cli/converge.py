@@ -37,6 +37,8 @@ class Job:
     topology: "Topology"
     options: Options
     accept_new: bool
+    patience: float | None = None
+    """Seconds for each gate, instead of what the roles ask for."""
 
     @property
     def again(self) -> str:
@@ -141,7 +143,7 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
     async with connected(job.topology, job.options, state, accept_new=job.accept_new) as hosts:
         cluster = Cluster(job.topology, hosts, state)
         async with _progress(job.options) as show:
-            return await Executor(plan, cluster, _both(log.take, show)).run()
+            return await Executor(plan, cluster, _both(log.take, show), patience=job.patience).run()
 
 
 def _plan(job: Job) -> "Plan":

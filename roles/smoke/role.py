@@ -19,7 +19,7 @@ class SmokeRole(Role):
 
     name: ClassVar[str] = "smoke"
     summary: ClassVar[str] = "an instance on every host reaches the others at full MTU, the uplink and Ceph"
-    needs: ClassVar[frozenset[str]] = frozenset({"incus_storage", "incus_network", "time"})
+    needs: ClassVar[frozenset[str]] = frozenset({"incus_storage", "incus_network"})
     scope: ClassVar[Scope] = Scope.CLUSTER
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:

@@ -7,7 +7,7 @@ from meshctl.errors import HostError
 from meshctl.events import Event, GateWaits, Noted, Report, RunFinished, State, StepFinished
 from meshctl.executor import Executor
 from meshctl.host import Host
-from meshctl.plan import bootstrap_plan
+from meshctl.plan import bootstrap_plan, verify_plan
 from meshctl.roles.base import Problem, Role, Rollout
 from meshctl.topology import Node, Topology
 from tests.unit.engine.toys import Diary, MakeRole, ToyRole
@@ -97,6 +97,15 @@ async def test_gate_gives_up_at_its_deadline_with_what_it_saw(
     gate = next(r for r in report.results if r.step.id == "a.verify")
     assert gate.state is State.FAILED
     assert [p.what for p in gate.problems] == ["a is sick"]
+
+
+async def test_verify_has_a_patience_of_its_own(cluster: Cluster, diary: Diary, make_role: MakeRole) -> None:
+    diary.sick = {"a": 10**9}
+    role = make_role("a")(cluster.topology)
+    events: list[Event] = []
+    report = await Executor(verify_plan([role]), cluster, events.append, patience=0).run()
+    assert states(report) == {"a.verify": State.FAILED}
+    assert diary.lines.count("start a.verify") == 1
 
 
 async def test_final_problem_is_not_waited_for(cluster: Cluster, diary: Diary, make_role: MakeRole) -> None:

@@ -30,4 +30,7 @@ def test_a_missing_role_is_named(topology: Topology, make_role: MakeRole) -> Non
 
 def test_verify_plan_has_gates_alone(topology: Topology, make_role: MakeRole) -> None:
     plan = verify_plan([make_role("b", "a")(topology), make_role("a")(topology)])
-    assert [(step.id, step.kind) for step in plan.order()] == [("a.verify", Kind.VERIFY), ("b.verify", Kind.VERIFY)]
+    assert [(step.id, step.kind, step.needs) for step in plan.order()] == [
+        ("a.verify", Kind.VERIFY, ()),
+        ("b.verify", Kind.VERIFY, ()),
+    ]
