@@ -53,22 +53,36 @@ def nic(topology: Topology, host: str, devices: Mapping[str, Mapping[str, str]],
 
 def router(topology: Topology, host: str, listing: Result) -> list[Problem]:
     """The overlay's router is in the northbound database, and every host can be its gateway."""
-    command, address = " ".join(listing.argv), str(topology.incus.network_address)
-    if not listing.ok:
-        said = listing.stderr.strip() or f"exit status {listing.status}"
+    command = " ".join(listing.argv)
+    try:
+        found = nb.routers(listing.stdout) if listing.ok else None
+    except (ValueError, KeyError, TypeError):
+        found = None
+    if found is None:
+        said = (listing.stderr or listing.stdout).strip()[:200] or f"exit status {listing.status}"
         return [Problem(host, "OVN's northbound database does not answer over TLS", "a listing", said, command)]
-    found = nb.routers(listing.stdout)
-    name = found.router(address)
-    if name is None:
-        what = f"OVN has no router for the network {topology.incus.network}"
-        advice = "Incus talks to another database, or the network is a leftover: incus network delete, then bootstrap."
-        return [Problem(host, what, f"a router port with {address}", _list(found.ports) or "no port", command, advice)]
-    hosts = {node.name for node in topology.nodes}
-    if topology.uplink and found.chassis(name) != hosts:
-        seen = _list(found.chassis(name)) or "none"
-        advice = "An evacuated host is missing until it is restored; otherwise restart incus on the missing one."
-        return [Problem(host, f"not every host can be the gateway of {name}", _list(hosts), seen, command, advice)]
-    return []
+    name = found.router(str(topology.incus.network_address))
+    return _gateways(topology, host, found, name, command) if name else [_no_router(topology, host, found, command)]
+
+
+def _no_router(topology: Topology, host: str, found: nb.Routers, command: str) -> Problem:
+    return Problem(
+        host,
+        f"OVN has no router for the network {topology.incus.network}",
+        f"a router port with {topology.incus.network_address}",
+        _list(found.ports) or "no port",
+        command,
+        "Incus talks to another database, or the network is a leftover: incus network delete, then bootstrap.",
+    )
+
+
+def _gateways(topology: Topology, host: str, found: nb.Routers, name: str, command: str) -> list[Problem]:
+    hosts, seen = {node.name for node in topology.nodes}, found.chassis(name)
+    if topology.uplink is None or seen == hosts:
+        return []
+    what = f"not every host can be the gateway of {name}"
+    advice = "An evacuated host is missing until it is restored; otherwise restart incus on the missing one."
+    return [Problem(host, what, _list(hosts), _list(seen) or "none", command, advice)]
 
 
 def arp(topology: Topology, node: Node) -> list[str]:

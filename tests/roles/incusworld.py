@@ -52,6 +52,7 @@ class World:
     config: dict[str, str] = field(default_factory=dict)
     devices: dict[str, dict[str, str]] = field(default_factory=dict)
     projects: dict[str, dict[str, str]] = field(default_factory=lambda: {"default": {}})
+    sources: dict[str, str] = field(default_factory=dict)
     killed_before: str = ""
     """A command that starts like this is never run: the controller is killed."""
 
@@ -161,12 +162,15 @@ class World:
             if target in thing["locations"]:
                 raise Refused(f'already defined on member "{target}"')
             thing["locations"].append(target)
+            self.sources[name] = body["config"].get("source", "")
             return
         if thing["status"] == "Errored" and body["config"]:
             raise Refused("Already partially created. Please do not specify any global config")
         if body.get("type") != "ovn" and len(self.members) > 1 and set(thing["locations"]) < set(self.members):
             raise Refused("not defined on all members")
         thing["config"].update(body["config"])
+        if body.get("driver") == "ceph":  # the source is a member's own; Incus shows it under this name
+            thing["config"]["ceph.osd.pool_name"] = self.sources.get(name) or "incus"
         thing.update(status="Created", locations=list(self.members))
 
     def _preseed(self, host: str, preseed: Json) -> str:
