@@ -3,6 +3,7 @@ import json
 import re
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def hosts(triangle: Topology, incus: World) -> dict[str, IncusHost]:
     lead = hosts["node1"]
     lead.on("sh -c # Builds*").on("sh -c *rbd*import*", SUM).on("rbd *rm incus/meshctl-smoke")
     lead.on("incus project create *", then=lambda: incus.projects.update({"meshctl-smoke": dict(plan.FEATURES)}))
-    lead.on("incus project delete *", then=lambda: incus.projects.pop("meshctl-smoke") and None)
+    lead.on("incus project delete *", then=partial(incus.projects.__delitem__, "meshctl-smoke"))
     for daemon in incus.daemons.values():
         daemon.owned["instances"] = [running(name, f"10.158.0.{n}") for n, name in enumerate(NODES, 2)]
     return hosts
@@ -61,6 +62,10 @@ async def apply(
 
 async def verify(topology: Topology, hosts: dict[str, IncusHost]) -> list[str]:
     return [p.what for p in await SmokeRole(topology).verify(incusworld.cluster(topology, hosts, []))]
+
+
+def answer(host: FakeHost, pattern: str, stdout: str = "") -> None:
+    host.on(pattern, stdout)
 
 
 def ran(host: FakeHost) -> list[str]:
@@ -207,7 +212,7 @@ async def test_a_users_project_of_that_name_is_refused(
 async def test_a_left_over_rbd_image_is_replaced(triangle: Topology, hosts: dict[str, IncusHost]) -> None:
     lead = hosts["node1"]
     lead.on("sh -c *rbd*import*", status=17)
-    lead.on("rbd *rm incus/meshctl-smoke", then=lambda: lead.on("sh -c *rbd*import*", SUM) and None)
+    lead.on("rbd *rm incus/meshctl-smoke", then=partial(answer, lead, "sh -c *rbd*import*", SUM))
     await apply(triangle, hosts)
     assert await verify(triangle, hosts) == []
 
@@ -219,7 +224,7 @@ async def test_too_few_addresses_for_a_moment(triangle: Topology, hosts: dict[st
     """northd reconnects: the port has no address yet when the instance starts."""
     host = hosts["node2"]
     host.on("incus launch *", status=1, stderr="Error: Insufficient dynamic addresses allocated")
-    host.on("incus delete *", then=lambda: host.on("incus launch *") and None)
+    host.on("incus delete *", then=partial(answer, host, "incus launch *"))
     await apply(triangle, hosts)
     assert ran(host) == ["incus launch -q", "incus delete -q", "incus launch -q", "incus delete -q"]
 
