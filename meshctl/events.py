@@ -99,6 +99,11 @@ class Report:
         return all(result.state.good for result in self.results)
 
     @property
+    def refused(self) -> bool:
+        """Whether a step would not go on because that would destroy something meshctl did not make."""
+        return any(problem.refused for result in self.results for problem in result.problems)
+
+    @property
     def changes(self) -> tuple[Change, ...]:
         """Everything that was changed, in the order of the steps' ends."""
         return tuple(change for result in self.results for change in result.changes)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Reader = Callable[[Event], None]
 
-UNHEALTHY, INTERRUPTED = 4, 130
+UNHEALTHY, REFUSED, INTERRUPTED = 4, 6, 130
 
 _accept_new = click.option(
     "--accept-new-host-keys", "accept_new", is_flag=True, help="Record unknown SSH host keys instead of asking."
@@ -116,6 +116,8 @@ def exit_code(report: "Report") -> int:
     """What the shell learns of a run that got to its end."""
     if report.interrupted:
         return INTERRUPTED
+    if report.refused:
+        return REFUSED
     return 0 if report.ok else UNHEALTHY
 
 

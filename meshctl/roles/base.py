@@ -6,7 +6,7 @@ from enum import Enum
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
-from meshctl.errors import HostError, MeshctlError
+from meshctl.errors import HostError, MeshctlError, RefusedError
 from meshctl.host.base import Files, Host
 from meshctl.topology import Node, Topology
 
@@ -45,6 +45,8 @@ class Problem:
     command: str = ""
     advice: str = ""
     final: bool = False
+    refused: bool = False
+    """Going on would destroy something that meshctl did not make."""
 
 
 def problem_of(error: MeshctlError, host: str) -> Problem:
@@ -56,6 +58,7 @@ def problem_of(error: MeshctlError, host: str) -> Problem:
         seen=getattr(error, "stderr", "") or getattr(error, "seen", ""),
         command=" ".join(getattr(error, "argv", ())),
         advice=error.advice,
+        refused=isinstance(error, RefusedError),
     )
 
 

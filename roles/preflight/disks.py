@@ -21,13 +21,6 @@ def check(node: Node, facts: HostFacts) -> Iterator[Problem]:
         yield from _disk(node, disk, facts.fsid)
 
 
-def notes(facts: HostFacts) -> Iterator[str]:
-    """Data that no tool recognises does not stop anything: a wiped disk looks like that, too."""
-    for disk in facts.disks.values():
-        if disk.unknown_data:
-            yield f"{disk.path} starts with data of no known format, which will be overwritten"
-
-
 def is_ours(disk: DiskFacts, fsid: str | None) -> bool:
     """Whether the disk holds an OSD of the cluster in the host's own ceph.conf, or one that was never finished."""
     if fsid is None:
@@ -53,8 +46,9 @@ def _disk(node: Node, disk: DiskFacts, fsid: str | None) -> Iterator[Problem]:
         yield Problem(
             node.name, f"{disk.path} is not empty", "no partition, file system, LVM or OSD on it", findings,
             f"lsblk -f {disk.path}; wipefs --no-act {disk.path}",
-            f"If nobody needs what is on it: wipefs --all {disk.path} (destroys the data), and zero its start.",
-            final=True,
+            f"If nobody needs what is on it (this destroys it): wipefs --all {disk.path}; "
+            f"dd if=/dev/zero of={disk.path} bs=1M count=10",
+            final=True, refused=True,
         )  # fmt: skip
 
 
@@ -79,4 +73,6 @@ def describe(disk: DiskFacts) -> str:
         parts.append(f"parts or users: {', '.join(disk.children)}")
     if disk.signatures and not disk.label:
         parts.append(f"signatures: {', '.join(disk.signatures)}")
+    if disk.unknown_data and not disk.label:
+        parts.append("data of no known format (an encrypted disk looks like that)")
     return "; ".join(parts)

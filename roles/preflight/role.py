@@ -56,7 +56,7 @@ class Preflight(Role):
     def _notes(self, facts: dict[str, HostFacts], offsets: dict[str, clocks.Offset]) -> Iterator[tuple[str, str]]:
         for node in self.topology.nodes:
             host = facts[node.name]
-            for said in (checks.system_notes(host), nics.notes(node, host), disks.notes(host)):
+            for said in (checks.system_notes(host), nics.notes(node, host)):
                 yield from ((node.name, note) for note in said)
         yield from clocks.notes(offsets)
 

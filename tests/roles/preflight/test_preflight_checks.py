@@ -218,9 +218,11 @@ def test_disk_named_twice(mesh: Topology, facts: HostFacts) -> None:
     assert problem.what == f"{alias} is the same disk as /dev/sdb"
 
 
-def test_data_of_no_known_format_is_noted(facts: HostFacts) -> None:
+def test_data_of_no_known_format_is_refused(mesh: Topology, facts: HostFacts) -> None:
     odd = {"/dev/sdb": replace(facts.disks["/dev/sdb"], unknown_data=True)}
-    assert list(disks.notes(replace(facts, disks=odd)))
+    [problem] = faults(mesh, replace(facts, disks=odd))
+    assert problem.refused
+    assert problem.seen == "data of no known format (an encrypted disk looks like that)"
 
 
 def test_cloned_hosts_and_one_host_twice(facts: HostFacts) -> None:

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from meshctl.cluster import Cluster
-from meshctl.errors import HostError
+from meshctl.errors import HostError, RefusedError
 from meshctl.events import Event, GateWaits, Noted, Report, RunFinished, State, StepFinished
 from meshctl.executor import Executor
 from meshctl.host import Host
@@ -68,6 +68,15 @@ async def test_failure_says_host_command_and_stderr(cluster: Cluster, diary: Dia
     report = await execute(cluster, make_role("a"))
     (problem,) = next(r for r in report.results if r.step.id == "a@node2").problems
     assert (problem.host, problem.command, problem.seen) == ("node2", "false", "no luck")
+
+
+async def test_a_refusal_is_told_apart(cluster: Cluster, make_role: MakeRole) -> None:
+    class Careful(make_role("a")):  # type: ignore[misc]  # a class made by a fixture
+        async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+            raise RefusedError(node.name, "/dev/sdb has a filesystem")
+
+    assert (await execute(cluster, Careful)).refused
+    assert not (await execute(cluster, make_role("b"))).refused
 
 
 async def test_defect_of_a_role_is_reported_and_others_finish(

@@ -17,5 +17,5 @@ async def test_a_lambda_that_returns_a_coroutine_is_awaited() -> None:
 
 
 async def test_the_error_repeats_what_was_last_seen() -> None:
-    with pytest.raises(WaitError, match="waited 0.05 s for the answer; last seen: no"):
+    with pytest.raises(WaitError, match=r"waited 0\.05 s for the answer; last seen: no"):
         await until("the answer", lambda: _look(["no"] * 1), timeout=0.05, every=0.1)
