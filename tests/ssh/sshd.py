@@ -88,14 +88,23 @@ class Server:
         for connection in self.connections:
             await connection.wait_closed()
         self.connections.clear()
-        for process in list(self._processes):
+        await self._ended(0.3)
+        for process in self._processes:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-            with suppress(TimeoutError):  # grandchildren that go on hold the pipes, and wait() waits for these
-                async with asyncio.timeout(0.5):
-                    await process.wait()
+        await self._ended(0.5)
+        for process in self._processes:  # grandchildren that go on hold the pipes, and wait() waits for these
             process._transport.close()  # type: ignore[attr-defined]
+        self._processes.clear()
         self._acceptor = None
+
+    async def _ended(self, seconds: float) -> None:
+        """Wait until commands have ended by themselves, but not for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for process in list(self._processes):
+                    await process.wait()
+                    self._processes.discard(process)
 
     def drop(self) -> None:
         """Cut all connections, as a power loss would."""
@@ -122,12 +131,12 @@ class Server:
                 _drain(process.stderr, session.stderr),
             )
             status = await process.wait()
+            self._processes.discard(process)
             if status < 0:
                 session.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
             else:
                 session.exit(status)
         finally:
-            self._processes.discard(process)
             self.open -= 1
 
     async def _feed(self, session: asyncssh.SSHServerProcess[bytes], process: asyncio.subprocess.Process) -> None:
