@@ -36,10 +36,14 @@ class Routers:
     gateways: Mapping[str, frozenset[str]]
 
     def router(self, address: str) -> str | None:
-        """The router whose inside has this address (`10.158.0.1/24`): `incus-net2-lr`."""
+        """The router whose inside has this address (`10.158.0.1/24`): `incus-net2-lr`.
+
+        An Incus that was set up anew leaves its predecessor's routers behind; the one with most gateways is in use.
+        """
         inside = "-lrp-int"
-        found = [name for name, networks in self.ports.items() if name.endswith(inside) and address in networks]
-        return found[0].removesuffix(inside) if found else None
+        ports = (name for name, networks in self.ports.items() if name.endswith(inside) and address in networks)
+        routers = (name.removesuffix(inside) for name in ports)
+        return max(routers, key=lambda name: len(self.chassis(name)), default=None)
 
     def chassis(self, router: str) -> frozenset[str]:
         """The hosts that can be the router's gateway. Incus calls both after the network: `incus-net2`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from meshctl.cluster import Cluster
-from meshctl.errors import HostError, RefusedError
+from meshctl.errors import CommandError, HostError, RefusedError
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
 from meshctl.roles.base import Problem, Role, Scope
@@ -112,16 +112,28 @@ async def _pem(host: Host, path: str) -> str:
 
 async def _converge(host: Host, network: Wanted, seen: Thing | None) -> None:
     incusapi.refuse_other(host, network, seen)
-    if seen and seen.status == "Errored":
-        await _remove(host, seen)
-        seen = None
     if seen is None or not seen.created_on(network.per_member):
-        await incusapi.make(host, network, seen)
+        await _make(host, network, seen)
         return
     differing = {key: value for key, value in network.config.items() if seen.config.get(key, "") != value}
     if differing:
         path, reason = f"/1.0/networks/{network.name}", f"{', '.join(differing)} of network {network.name} differ"
         await incusapi.change(host, "PATCH", path, {"config": differing}, reason=reason)
+
+
+async def _make(host: Host, network: Wanted, seen: Thing | None) -> None:
+    """Make it; once more if it comes out Errored, as when OVN still has objects of an interrupted attempt."""
+    if seen and seen.status == "Errored":
+        await _remove(host, seen)
+        seen = None
+    try:
+        await incusapi.make(host, network, seen)
+    except CommandError:
+        broken = await incusapi.look(host, network)
+        if broken is None or broken.status != "Errored":
+            raise
+        await _remove(host, broken)
+        await incusapi.make(host, network, None)
 
 
 async def _remove(host: Host, broken: Thing) -> None:

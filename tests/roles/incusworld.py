@@ -52,6 +52,8 @@ class World:
     config: dict[str, str] = field(default_factory=dict)
     devices: dict[str, dict[str, str]] = field(default_factory=dict)
     projects: dict[str, dict[str, str]] = field(default_factory=lambda: {"default": {}})
+    failing: dict[str, str] = field(default_factory=dict)
+    """Pools and networks that come out Errored once, and what the daemon says."""
     sources: dict[str, str] = field(default_factory=dict)
     killed_before: str = ""
     """A command that starts like this is never run: the controller is killed."""
@@ -169,6 +171,9 @@ class World:
         if body.get("type") != "ovn" and len(self.members) > 1 and set(thing["locations"]) < set(self.members):
             raise Refused("not defined on all members")
         thing["config"].update(body["config"])
+        if name in self.failing:
+            thing["status"] = "Errored"
+            raise Refused(self.failing.pop(name))
         if body.get("driver") == "ceph":  # the source is a member's own; Incus shows it under this name
             thing["config"]["ceph.osd.pool_name"] = self.sources.get(name) or "incus"
         thing.update(status="Created", locations=list(self.members))

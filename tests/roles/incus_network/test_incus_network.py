@@ -66,6 +66,14 @@ def test_routers_of_a_lab_cluster() -> None:
     assert found.chassis("incus-net2-lr") == {"node1", "node2", "node3"}
 
 
+def test_routers_of_an_earlier_incus_are_overlooked() -> None:
+    ports, groups, chassis = NORTHBOUND.splitlines()
+    old = ports.replace(
+        '["incus-net2-lr-lrp-ext"', '["incus-net1-lr-lrp-int","10.158.0.1/24"],["incus-net2-lr-lrp-ext"'
+    )
+    assert nb.routers(f"{old}\n{groups}\n{chassis}").router("10.158.0.1/24") == "incus-net2-lr"
+
+
 def test_a_group_with_one_chassis_is_no_set() -> None:
     """RFC 7047: a set of one element may be the element."""
     group = '{"data":[["incus-net2",["uuid","a"]]],"headings":["name","ha_chassis"]}'
@@ -174,6 +182,15 @@ async def test_an_errored_network_is_deleted_and_made_again(
     hosts["node1"].ran.clear()
     await apply(triangle, hosts)
     assert [line.split(" ")[4] for line in hosts["node1"].ran] == ["DELETE", "POST"]
+    assert await verify(triangle, hosts) == []
+
+
+async def test_a_network_that_comes_out_errored_is_made_once_more(
+    triangle: Topology, hosts: dict[str, IncusHost], incus: World
+) -> None:
+    """OVN still has objects of an interrupted attempt: "object already exists"."""
+    incus.failing["overlay"] = "object already exists"
+    await apply(triangle, hosts)
     assert await verify(triangle, hosts) == []
 
 
