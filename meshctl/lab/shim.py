@@ -24,13 +24,12 @@ from meshctl.lab.kernelnet import change_socket, stop_tx_offload
 from meshctl.lab.machines import leader
 from meshctl.lab.names import host_namespace
 from meshctl.lab.netns import acall_in
-from meshctl.lab.plan import CABLE_MTU, HostPlan, LabPlan
+from meshctl.lab.plan import HostPlan, LabPlan
 from meshctl.lab.proc import ip_batch, run
 
 _LOOK_AGAIN = 0.1
 _SETTLE = 0.01
 _LONGEST_NIC = 15
-_FIRST_MTU = 1500
 
 
 def behind(nic: str) -> str:
@@ -62,7 +61,7 @@ async def hide(namespace: str, host: HostPlan, nic: str) -> None:
     """Turn a mesh NIC into the port of its bridge to come, whatever the host has configured on it."""
     port = behind(nic)
     lines = [f"link set {nic} down", f"address flush dev {nic}", f"link set {nic} name {port}"]
-    lines.append(f"link set {port} address {hidden_mac(host.nic(nic).mac)} mtu {CABLE_MTU}")
+    lines.append(f"link set {port} address {hidden_mac(host.nic(nic).mac)}")
     await ip_batch(namespace, lines)
     await acall_in(namespace, lambda: silence(port))
     await ip_batch(namespace, [f"link set {port} up"])
@@ -77,7 +76,6 @@ class Shim:
         self._namespace = host_namespace(lab.name, host.name)
         self._event = asyncio.Event()
         self._seen: dict[int, bool] = {}
-        self._first_mtu: dict[str, int] = {}
 
     async def run(self) -> None:
         """Until cancelled: wait for the host's Open vSwitch, keep house as long as it lives, wait for the next."""
@@ -145,14 +143,12 @@ class Shim:
     async def _bridge(self, ovs: ovsdb.Database, nic: str, links: dict[str, dict[str, Any]]) -> None:
         """Move the NIC behind its bridge, if it isn't there."""
         if behind(nic) not in links and _kind(links.get(nic)) == "veth":
-            self._first_mtu[nic] = links[nic]["mtu"]
             await hide(self._namespace, self._host, nic)
         if nic not in ovs.bridges:
-            self._first_mtu.setdefault(nic, _FIRST_MTU)
             await ovs.transact(*ovsdb.add_bridge(nic, self._host.nic(nic).mac, behind(nic)))
 
     async def _follow(self, links: dict[str, dict[str, Any]]) -> None:
-        """What a bridge must copy: the carrier and first MTU of its NIC, and the loopback's address."""
+        """What a bridge must copy: its NIC's carrier and the loopback's address. The NIC copies the bridge's MTU."""
         lines: list[str] = []
         # /0, because OVS takes a route with a source address only if a NIC's address and prefix cover its destination
         # (verify_prefsrc in lib/ovs-router.c), and OSPF's routes have the loopback as source.
@@ -164,7 +160,7 @@ class Shim:
             if link["ifindex"] not in self._seen:
                 await acall_in(self._namespace, lambda nic=name: stop_tx_offload(nic))  # type: ignore[misc]
             if name in self._host.mesh:
-                lines += self._carrier(name, link, links)
+                lines += self._carrier(name, link, links) + _mtu(name, link, links)
                 if wanted != _has(link, self._host.loopback):
                     action = "add" if wanted else "delete"
                     lines.append(f"address {action} {loopback} dev {name}" + (" noprefixroute" if wanted else ""))
@@ -174,13 +170,21 @@ class Shim:
     def _carrier(self, nic: str, link: dict[str, Any], links: dict[str, dict[str, Any]]) -> list[str]:
         """A new bridge has carrier; the kernel's own flag tells nothing while it is down, so remember."""
         lines = []
-        if link["ifindex"] not in self._seen and nic in self._first_mtu:
-            lines.append(f"link set {nic} mtu {self._first_mtu.pop(nic)}")
         plugged = "LOWER_UP" in links.get(behind(nic), {"flags": []})["flags"]
         if plugged != self._seen.get(link["ifindex"], True):
             lines.append(f"link set {nic} carrier {'on' if plugged else 'off'}")
         self._seen[link["ifindex"]] = plugged
         return lines
+
+
+def _mtu(nic: str, link: dict[str, Any], links: dict[str, dict[str, Any]]) -> list[str]:
+    """Give the NIC its bridge's MTU, as the host has set it.
+
+    OVS gives a bridge the least MTU of its ports until somebody chooses another. At boot networkd may have chosen the
+    same one that OVS had in mind, which then looks unchosen and would follow a NIC with a larger one.
+    """
+    port = links.get(behind(nic))
+    return [f"link set {behind(nic)} mtu {link['mtu']}"] if port and port["mtu"] != link["mtu"] else []
 
 
 def _kind(link: dict[str, Any] | None) -> str:
