@@ -18,10 +18,11 @@ class Status:
 
     @property
     def unclean(self) -> str:
-        """The states that are not active+clean, for people; "" when all are."""
-        states = [f"{count} {state}" for state, count in sorted(self.pgs.items()) if state != CLEAN]
-        if not states and self.pgs.get(CLEAN, 0) < self.pg_count:
-            states = [f"{self.pg_count - self.pgs.get(CLEAN, 0)} not reported"]
+        """The states that are not active+clean, for people; "" when all are. Scrubbing is a clean one's daily work."""
+        clean = sum(count for state, count in self.pgs.items() if state.startswith(CLEAN))
+        states = [f"{count} {state}" for state, count in sorted(self.pgs.items()) if not state.startswith(CLEAN)]
+        if not states and clean < self.pg_count:
+            states = [f"{self.pg_count - clean} not reported"]
         return ", ".join(states) or ("" if self.pg_count else "there are none")
 
 

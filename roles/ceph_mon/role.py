@@ -16,8 +16,6 @@ from . import parse
 from .settings import FOUNDING, lasting
 
 _RACER = "ceph-mon.service"
-_QUORUM_SECONDS = 60
-_PATIENCE_SECONDS = 10
 
 
 class CephMonRole(Role):
@@ -27,6 +25,10 @@ class CephMonRole(Role):
     summary: ClassVar[str] = "a Ceph monitor on every host, all in quorum"
     needs: ClassVar[frozenset[str]] = frozenset({"ceph_config", "frr"})
     poll: ClassVar[float] = 0.1
+    patience: ClassVar[float] = 10
+    """Seconds that the first monitor waits for the others to listen."""
+    quorum_timeout: ClassVar[float] = 60
+    """Seconds until there must be a quorum."""
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Start the monitor; the first host does so last, waits for the quorum, and then completes the settings.
@@ -41,7 +43,9 @@ class CephMonRole(Role):
             await self._others(cluster)
         await start(host, seen, service)
         if first:
-            await host.until("a quorum of monitors", lambda: _no_quorum(node, host), timeout=_QUORUM_SECONDS, every=0.1)
+            await host.until(
+                "a quorum of monitors", lambda: _no_quorum(node, host), timeout=self.quorum_timeout, every=0.1
+            )
             await self._settings(host)
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
@@ -77,7 +81,7 @@ class CephMonRole(Role):
             return "; ".join(look for look in looks if isinstance(look, str))
 
         with suppress(WaitError):
-            await cluster.leader.until("the other monitors", silent, timeout=_PATIENCE_SECONDS, every=0.05)
+            await cluster.leader.until("the other monitors", silent, timeout=self.patience, every=0.05)
 
     async def _settings(self, host: Host) -> None:
         dump, osds = await ask(host, {"prefix": "config dump"}, {"prefix": "osd dump"})

@@ -12,6 +12,9 @@ class Pool:
     min_size: int
     applications: frozenset[str]
 
+    def __str__(self) -> str:
+        return f"{self.size} copies, {self.min_size} to go on with, for {', '.join(sorted(self.applications))}"
+
 
 def pools(osd_dump: str) -> dict[str, Pool]:
     """Every pool by name. Raises ValueError or KeyError when it is something else."""
