@@ -11,10 +11,10 @@ from meshctl.cluster import Cluster
 from meshctl.errors import ConnectionLost, ParseError, RefusedError
 from meshctl.host.base import Files
 from meshctl.host.fake import Answer, FakeHost
+from meshctl.roles.ceph import CONF
 from meshctl.roles.ceph_config import parse
 from meshctl.roles.ceph_config.role import (
     ADMIN,
-    CONF,
     FOUNDING_KEYRING,
     FOUNDING_MONMAP,
     INCUS,
