@@ -92,3 +92,10 @@ async def test_unknown_output(mesh: Topology, hosts: dict[str, FakeHost]) -> Non
 
 def test_gate_has_a_short_deadline(mesh: Topology) -> None:
     assert Time(mesh).gate_timeout() <= 60
+
+
+async def test_a_selected_source_counts_before_its_first_update(mesh: Topology, hosts: dict[str, FakeHost]) -> None:
+    hosts["node2"].on(TRACKING, data("tracking-local"))
+    assert await gate(mesh, hosts) == []
+    hosts["node2"].on(SOURCES, data("sources-node2").replace("*", "?"))
+    assert [(host, seen) for host, _, seen in await gate(mesh, hosts)] == [("node2", "itself")]
