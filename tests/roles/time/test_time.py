@@ -59,7 +59,7 @@ async def test_elected_host_and_its_followers_are_fine(mesh: Topology, hosts: di
 
 
 async def test_hosts_that_each_elect_themselves_are_not(mesh: Topology, hosts: dict[str, FakeHost]) -> None:
-    hosts["node3"].on(TRACKING, data("tracking-local"))
+    hosts["node3"].on(TRACKING, data("tracking-local")).on(SOURCES, data("sources-node1"))
     assert await gate(mesh, hosts) == [("node3", "the clock follows itself", "itself")]
 
 
