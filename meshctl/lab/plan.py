@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from meshctl.topology import Node, Topology
 
 DISK_SIZE = 8 << 30
-CABLE_MTU = 9216  # the panel's ends; a cable has no MTU of its own, only NICs do
+CABLE_MTU = 9500  # the panel's ends; a cable has no MTU of its own, only NICs do, and none of them has this one
 
 
 @dataclass(frozen=True, slots=True)

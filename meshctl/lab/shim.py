@@ -24,12 +24,13 @@ from meshctl.lab.kernelnet import change_socket, stop_tx_offload
 from meshctl.lab.machines import leader
 from meshctl.lab.names import host_namespace
 from meshctl.lab.netns import acall_in
-from meshctl.lab.plan import HostPlan, LabPlan
+from meshctl.lab.plan import CABLE_MTU, HostPlan, LabPlan
 from meshctl.lab.proc import ip_batch, run
 
 _LOOK_AGAIN = 0.1
 _SETTLE = 0.01
 _LONGEST_NIC = 15
+_FIRST_MTU = 1500
 
 
 def behind(nic: str) -> str:
@@ -61,7 +62,7 @@ async def hide(namespace: str, host: HostPlan, nic: str) -> None:
     """Turn a mesh NIC into the port of its bridge to come, whatever the host has configured on it."""
     port = behind(nic)
     lines = [f"link set {nic} down", f"address flush dev {nic}", f"link set {nic} name {port}"]
-    lines.append(f"link set {port} address {hidden_mac(host.nic(nic).mac)}")
+    lines.append(f"link set {port} address {hidden_mac(host.nic(nic).mac)} mtu {CABLE_MTU}")
     await ip_batch(namespace, lines)
     await acall_in(namespace, lambda: silence(port))
     await ip_batch(namespace, [f"link set {port} up"])
@@ -148,7 +149,7 @@ class Shim:
             await ovs.transact(*ovsdb.add_bridge(nic, self._host.nic(nic).mac, behind(nic)))
 
     async def _follow(self, links: dict[str, dict[str, Any]]) -> None:
-        """What a bridge must copy: its NIC's carrier and the loopback's address. The NIC copies the bridge's MTU."""
+        """What a bridge must copy: its NIC's carrier and the loopback's address; and the MTU a NIC has at first."""
         lines: list[str] = []
         # /0, because OVS takes a route with a source address only if a NIC's address and prefix cover its destination
         # (verify_prefsrc in lib/ovs-router.c), and OSPF's routes have the loopback as source.
@@ -160,7 +161,7 @@ class Shim:
             if link["ifindex"] not in self._seen:
                 await acall_in(self._namespace, lambda nic=name: stop_tx_offload(nic))  # type: ignore[misc]
             if name in self._host.mesh:
-                lines += self._carrier(name, link, links) + _mtu(name, link, links)
+                lines += self._carrier(name, link, links) + _mtu(name, link)
                 if wanted != _has(link, self._host.loopback):
                     action = "add" if wanted else "delete"
                     lines.append(f"address {action} {loopback} dev {name}" + (" noprefixroute" if wanted else ""))
@@ -177,14 +178,13 @@ class Shim:
         return lines
 
 
-def _mtu(nic: str, link: dict[str, Any], links: dict[str, dict[str, Any]]) -> list[str]:
-    """Give the NIC its bridge's MTU, as the host has set it.
+def _mtu(nic: str, link: dict[str, Any]) -> list[str]:
+    """Let a bridge start with the MTU that a NIC starts with.
 
-    OVS gives a bridge the least MTU of its ports until somebody chooses another. At boot networkd may have chosen the
-    same one that OVS had in mind, which then looks unchosen and would follow a NIC with a larger one.
+    OVS raises a bridge to the least MTU of its ports as long as nobody has chosen another one, at every boot and after
+    networkd may have found its 1500 in place already. Nobody chooses the cable's.
     """
-    port = links.get(behind(nic))
-    return [f"link set {behind(nic)} mtu {link['mtu']}"] if port and port["mtu"] != link["mtu"] else []
+    return [f"link set {nic} mtu {_FIRST_MTU}"] if link["mtu"] == CABLE_MTU else []
 
 
 def _kind(link: dict[str, Any] | None) -> str:
