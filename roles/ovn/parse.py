@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from meshctl.roles.parsing import parser
+
 _FIELD = re.compile(r"^(Cluster ID|Address|Status|Role|Leader): (.+)$", re.MULTILINE)
 _SERVER = re.compile(r"^ +\S+ \(\S+ at (\S+)\)", re.MULTILINE)
 _LONG_ID = re.compile(r"\(([0-9a-f-]{36})\)")
@@ -73,6 +75,7 @@ class Chassis:
     """(type, address)"""
 
 
+@parser
 def store(text: str) -> Store:
     """The answer of `central.STORE`."""
     kind, _, rest = text.strip().partition("\n")
@@ -86,6 +89,7 @@ def store(text: str) -> Store:
     raise ValueError(f"absent, standalone or clustered expected; found {text[:80]!r}")
 
 
+@parser
 def units(text: str) -> dict[str, Unit]:
     """`systemctl show -p Id,ActiveState,UnitFileState,NeedDaemonReload UNIT…`, by name."""
     found = {}
@@ -100,11 +104,13 @@ def units(text: str) -> dict[str, Unit]:
     return found
 
 
+@parser
 def processes(text: str) -> tuple[frozenset[str], ...]:
     """`ps -o args=`: the arguments of every process."""
     return tuple(frozenset(line.split()) for line in text.splitlines())
 
 
+@parser
 def cluster_status(text: str) -> ClusterStatus:
     """`cluster/status`."""
     fields: dict[str, str] = dict(_FIELD.findall(text))
@@ -120,6 +126,7 @@ def cluster_status(text: str) -> ClusterStatus:
     )
 
 
+@parser
 def open_vswitch(text: str) -> OpenVSwitch:
     """`ovs-vsctl --format=json --columns=external_ids list Open_vSwitch . -- --columns=private_key,… list SSL`."""
     lines = [json.loads(line) for line in text.splitlines() if line.strip()]
@@ -130,11 +137,13 @@ def open_vswitch(text: str) -> OpenVSwitch:
     return OpenVSwitch(ids, (str(ssl[0]), str(ssl[1]), str(ssl[2])) if ssl else None)
 
 
+@parser
 def targets(text: str) -> frozenset[str]:
     """Where a database listens, from its Connection table."""
     return frozenset(str(row["target"]) for row in rows(text)[0])
 
 
+@parser
 def chassis(text: str) -> tuple[Chassis, ...]:
     """The tables Chassis and Encap, in that order."""
     hosts, encaps = rows(text)
@@ -147,6 +156,7 @@ def chassis(text: str) -> tuple[Chassis, ...]:
     )
 
 
+@parser
 def rows(text: str) -> list[list[dict[str, Any]]]:
     """The rows of each selection of an `ovsdb-client query`."""
     return [result["rows"] for result in json.loads(text)]
