@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from meshctl.roles.parsing import parser
 from meshctl.topology import Topology
 
 PKI = "/etc/ovn/pki"
@@ -50,8 +51,9 @@ class Routers:
         return self.gateways.get(router.removesuffix("-lr"), frozenset())
 
 
+@parser
 def routers(output: str) -> Routers:
-    """The output of `command`: one JSON table per line. Raises ValueError or KeyError when it is something else."""
+    """The output of `command`: one JSON table per line. Raises ValueError when it is something else."""
     ports, groups, chassis = (_rows(json.loads(line)) for line in output.splitlines() if line.strip())
     names = {_one(row["_uuid"]): str(row["chassis_name"]) for row in chassis}
     return Routers(

@@ -18,6 +18,9 @@ from . import judge, nb, wanted
 
 NIC = "eth0"
 
+ATTEMPTS = 5
+"""For a network that comes out Errored. Each gets another number, and an earlier Incus may have left some of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -122,18 +125,19 @@ async def _converge(host: Host, network: Wanted, seen: Thing | None) -> None:
 
 
 async def _make(host: Host, network: Wanted, seen: Thing | None) -> None:
-    """Make it; once more if it comes out Errored, as when OVN still has objects of an interrupted attempt."""
-    if seen and seen.status == "Errored":
-        await _remove(host, seen)
-        seen = None
-    try:
-        await incusapi.make(host, network, seen)
-    except CommandError:
-        broken = await incusapi.look(host, network)
-        if broken is None or broken.status != "Errored":
-            raise
-        await _remove(host, broken)
-        await incusapi.make(host, network, None)
+    """Make it; again while it comes out Errored, as when OVN still has objects under the number that it gets."""
+    for attempts_left in reversed(range(ATTEMPTS)):
+        if seen and seen.status == "Errored":
+            await _remove(host, seen)
+            seen = None
+        try:
+            await incusapi.make(host, network, seen)
+        except CommandError:
+            seen = await incusapi.look(host, network)
+            if seen is None or seen.status != "Errored" or not attempts_left:
+                raise
+        else:
+            return
 
 
 async def _remove(host: Host, broken: Thing) -> None:
