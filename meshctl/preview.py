@@ -17,6 +17,7 @@ from meshctl.host.dryrun import DryRunHost
 from meshctl.host.lockstep import Lockstep
 from meshctl.plan import Plan
 from meshctl.roles.base import Problem, problem_of
+from meshctl.state import VolatileState
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ class Previewer:
     _errors: dict[str, Exception] = field(default_factory=dict)
     _problems: list[tuple[str, Problem]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._state = VolatileState(self.cluster.state.path)
+
     async def run(self) -> Preview:
         """Ask every step what it would do."""
         lockstep = {name: Lockstep() for name in self.cluster.hosts}
@@ -85,7 +89,7 @@ class Previewer:
         hosts: dict[str, Host] = {
             name: DryRunHost(host, lockstep[name], self._recorder(step)) for name, host in self.cluster.hosts.items()
         }
-        return replace(self.cluster, hosts=hosts, changed=self._changed)
+        return replace(self.cluster, hosts=hosts, state=self._state, changed=self._changed)
 
     def _recorder(self, step: Step) -> Record:
         def record(seen: HostChange) -> None:
@@ -121,4 +125,3 @@ def _foreseen(error: Exception) -> MeshctlError:
     if not isinstance(error, MeshctlError):
         raise error
     return error
-

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from meshctl.errors import SecretsError
@@ -63,3 +63,18 @@ class StateFolder:
                 f"{path} has mode {mode:04o}; only its owner may have access",
                 advice=f"Find out who could have read it, then: chmod go= {path}",
             )
+
+
+@dataclass(frozen=True)
+class VolatileState(StateFolder):
+    """For previews: reads the operator's folder and keeps in memory what would be written to it."""
+
+    written: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    def read_secret(self, name: str) -> bytes | None:
+        """What was written here, else what the folder has."""
+        return self.written.get(name) or super().read_secret(name)
+
+    def write_secret(self, name: str, content: bytes) -> None:
+        """Keep it; the folder stays as it is."""
+        self.written[name] = content

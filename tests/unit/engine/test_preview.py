@@ -116,6 +116,19 @@ async def test_the_first_gate_is_looked_at(cluster: Cluster) -> None:
     assert [(step, p.what) for step, p in plan.problems] == [("preflight.verify", "no disk")]
 
 
+async def test_the_state_folder_stays_as_it_is(cluster: Cluster) -> None:
+    class Founder(Needy):
+        needs = frozenset[str]()
+
+        async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+            if cluster.state.read_secret("ca") is None:
+                cluster.state.write_secret("ca", node.name.encode())
+            assert cluster.state.read_secret("ca") == b"node1"
+
+    assert (await preview(cluster, Founder)).empty
+    assert not cluster.state.path.exists()
+
+
 async def test_secrets_are_not_shown(cluster: Cluster, tmp_path: Path) -> None:
     class Secretive(Needy):
         needs = frozenset[str]()
