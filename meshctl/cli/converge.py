@@ -68,14 +68,22 @@ def bootstrap(options: Options, topology: Path, *, yes: bool, accept_new: bool) 
 
 @click.command(short_help="Look at every layer's gate; change nothing.")
 @topology_argument
+@click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    default=10.0,
+    show_default=True,
+    help="How long a layer may take to become healthy.",
+)
 @_accept_new
 @click.pass_obj
-def verify(options: Options, topology: Path, *, accept_new: bool) -> int:
+def verify(options: Options, topology: Path, *, wait: float, accept_new: bool) -> int:
     """Prove that every layer works. Changes nothing on any host."""
     from meshctl.topology import load
 
     loaded = load(topology)
-    return _run(Job("verify", loaded, options, accept_new))
+    return _run(Job("verify", loaded, options, options.state(loaded), accept_new, patience=wait))
 
 
 def _ask(options: Options, topology: "Topology") -> None:
