@@ -83,7 +83,7 @@ def verify(options: Options, topology: Path, *, wait: float, accept_new: bool) -
     from meshctl.topology import load
 
     loaded = load(topology)
-    return _run(Job("verify", loaded, options, options.state(loaded), accept_new, patience=wait))
+    return _run(Job("verify", loaded, options, accept_new, patience=wait))
 
 
 def _ask(options: Options, topology: "Topology") -> None:
