@@ -14,7 +14,7 @@ READY := $(VENV)/.ready-$(shell { echo $(CURDIR); cat requirements.lock pyprojec
 PACKAGES := python3-venv ca-certificates mmdebstrap systemd-container iproute2 nftables apt-utils busybox-static \
 	debian-archive-keyring openssh-client iputils-ping procps util-linux mount
 
-.PHONY: help setup packages demo test test-unit test-lab lint typecheck format docs bench lock clean
+.PHONY: help setup packages demo test fuzz test-unit test-lab lint typecheck format docs bench lock clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -78,6 +78,9 @@ test: setup ## Every check and every test, the lab included (root)
 
 test-unit: $(READY) ## Tests without the lab; no root
 	$(BIN)/pytest -m "not lab"
+
+fuzz: $(READY) ## A hundred times the fuzzing that test-unit does, other inputs each time
+	MESHCTL_FUZZ=long $(BIN)/pytest tests/fuzz
 
 test-lab: setup ## Only the tests in the lab (root)
 	$(BIN)/pytest -m lab tests/lab

@@ -5,9 +5,9 @@ first (see `model.py`). docs/topology.md is generated from these descriptions.
 """
 
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 # RFC 1123 labels: the names become hostnames, Ceph ids and Incus server names.
 NodeName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
@@ -15,13 +15,32 @@ NodeName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z
 NicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")]
 # Pool, network and profile names of Ceph and Incus, kept to what both accept.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
-DiskPath = Annotated[str, StringConstraints(pattern=r"^/dev/[A-Za-z0-9._:+/@-]+$")]
+# No part begins with a dot: /dev/../etc/passwd is no disk.
+DiskPath = Annotated[str, StringConstraints(pattern=r"^/dev(/[A-Za-z0-9_:+@-][A-Za-z0-9._:+@-]*)+$", max_length=255)]
 Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$", to_lower=True)]
-PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]{1,127}$")]
+# No control characters: the path stands in error messages and logs.
+LocalPath = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,1024}$")]
+HostKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9@.-]{1,63} [A-Za-z0-9+/=]{1,4096}( [ -~]{0,255})?$")]
+ImageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,255}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+# What a directly wired mesh never reaches; the lint rules compare everything with everything.
+MOST_NODES, MOST_CABLES, MOST_ENTRIES = 250, 1000, 250
 # RFC 791 asks for 576 of every host; 9216 is the largest jumbo frame common switches and cards carry.
 Mtu = Annotated[int, Field(ge=1280, le=9216)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+def _written(value: Any) -> Any:
+    """Addresses are written as addresses: the number 5 would be taken for 0.0.0.5."""
+    if isinstance(value, int | float | bytes):
+        raise ValueError("Input should be an address like 192.0.2.1")  # noqa: TRY004  (pydantic reports ValueError)
+    return value
+
+
+Address = Annotated[IPv4Address, BeforeValidator(_written)]
+Network = Annotated[IPv4Network, BeforeValidator(_written)]
+Interface = Annotated[IPv4Interface, BeforeValidator(_written)]
 
 
 class Section(BaseModel):
@@ -39,7 +58,7 @@ class Ssh(Section):
         description="Login; others than root need sudo without password.",
     )
     port: Port = Field(22, description="TCP port of sshd.")
-    identity: str | None = Field(None, description="Private key file; default: the agent's and ~/.ssh's keys.")
+    identity: LocalPath | None = Field(None, description="Private key file; default: the agent's and ~/.ssh's keys.")
     connect_timeout: Seconds = Field(15, description="Seconds for the TCP connection and the login together.")
 
 
@@ -59,29 +78,29 @@ class Disk(Section):
 class NodeSection(Section):
     """One host."""
 
-    address: IPv4Address = Field(description="Management address, where sshd answers.")
-    disks: list[DiskPath | Disk] = Field(default_factory=list, description="Disks for OSDs; must be empty.")
+    address: Address = Field(description="Management address, where sshd answers.")
+    disks: list[DiskPath | Disk] = Field(
+        default_factory=list, max_length=MOST_ENTRIES, description="Disks for OSDs; must be empty."
+    )
     id: int | None = Field(
         None,
         ge=1,
         le=16383,
         description="Number that addresses derive from; default: the number its name ends in.",
     )
-    loopback: IPv4Address | None = Field(None, description="Stable address; default: loopback prefix + id.")
+    loopback: Address | None = Field(None, description="Stable address; default: loopback prefix + id.")
     management_nic: NicName = Field("eth0", description="NIC of the management address; meshctl never changes it.")
     uplink_nic: NicName | None = Field(None, description="NIC of the OVN uplink; default: uplink.nic.")
     macs: dict[NicName, Mac] = Field(default_factory=dict, description="MAC addresses that pin NICs by hardware.")
-    host_key: str | None = Field(None, description="The host's public SSH key (`ssh-ed25519 AAAA…`), pinned.")
+    host_key: HostKey | None = Field(None, description="The host's public SSH key (`ssh-ed25519 AAAA…`), pinned.")
 
 
 class CableSection(Section):
     """A cable with settings of its own; the short form is only the string."""
 
     cable: str = Field(description="`node1:eth1 <-> node2:eth2`")
-    prefix: IPv4Network | None = Field(
-        None, description="The /30 (or /31) of this cable; default: from the links prefix."
-    )
-    addresses: tuple[IPv4Interface, IPv4Interface] | None = Field(
+    prefix: Network | None = Field(None, description="The /30 (or /31) of this cable; default: from the links prefix.")
+    addresses: tuple[Interface, Interface] | None = Field(
         None, description="The two ends' addresses with prefix length, in the order of `cable`; instead of `prefix`."
     )
     mtu: Mtu | None = Field(None, description="MTU of both ends; default: mesh.mtu.")
@@ -91,8 +110,8 @@ class CableSection(Section):
 class MeshSection(Section):
     """The addresses of the mesh."""
 
-    loopbacks: IPv4Network = Field(description="Each node gets one /32 of this prefix.")
-    links: IPv4Network = Field(description="Each cable gets one /30 of this prefix.")
+    loopbacks: Network = Field(description="Each node gets one /32 of this prefix.")
+    links: Network = Field(description="Each cable gets one /30 of this prefix.")
     mtu: Mtu = Field(1500, description="MTU of every cable.")
 
 
@@ -100,20 +119,22 @@ class UplinkSection(Section):
     """The physical network behind the OVN routers."""
 
     nic: NicName = Field(description="NIC of every host on that network; it carries no address of the host.")
-    gateway: IPv4Interface = Field(description="The network's router, with prefix length.")
-    range: str = Field(pattern=r"^[0-9.]+-[0-9.]+$", description="`first-last`: addresses OVN may use.")
-    dns: list[IPv4Address] = Field(default_factory=list, description="Name servers handed to instances.")
+    gateway: Interface = Field(description="The network's router, with prefix length.")
+    range: str = Field(pattern=r"^[0-9.]{1,15}-[0-9.]{1,15}$", description="`first-last`: addresses OVN may use.")
+    dns: list[Address] = Field(default_factory=list, description="Name servers handed to instances.")
 
 
 class Ospf(Section):
     """FRR's OSPF."""
 
-    area: IPv4Address = Field(IPv4Address("0.0.0.0"), description="Area of every link.")  # noqa: S104  (an area id)
+    area: Address = Field(IPv4Address("0.0.0.0"), description="Area of every link.")  # noqa: S104  (an area id)
     hello: int = Field(1, ge=1, le=65535, description="Hello interval, seconds.")
     dead: int = Field(4, ge=1, le=65535, description="Dead interval, seconds.")
     retransmit: int = Field(1, ge=1, le=65535, description="Retransmit interval, seconds.")
-    redistribute: list[IPv4Network] = Field(
-        default_factory=list, description="Kernel routes inside these prefixes are advertised (/32s of VMs)."
+    redistribute: list[Network] = Field(
+        default_factory=list,
+        max_length=MOST_ENTRIES,
+        description="Kernel routes inside these prefixes are advertised (/32s of VMs).",
     )
 
 
@@ -156,7 +177,7 @@ class Incus(Section):
     local_pool: Name = Field("local", description="Storage pool on each host's own disk (dir).")
     uplink: Name = Field("UPLINK", description="Physical network that OVN networks use.")
     network: Name = Field("overlay", description="OVN network of the default profile.")
-    network_address: IPv4Interface = Field(
+    network_address: Interface = Field(
         IPv4Interface("10.158.0.1/24"), description="Address of the OVN network's router, with prefix length."
     )
 
@@ -164,7 +185,7 @@ class Incus(Section):
 class Smoke(Section):
     """The last gate: instances on every host that reach each other."""
 
-    image: str | None = Field(
+    image: ImageName | None = Field(
         None, description="`server:alias` of an image; default: one built on the spot from busybox."
     )
 
@@ -189,8 +210,10 @@ class Document(Section):
 
     cluster: NodeName = Field(description="The cluster's name.")
     ssh: Ssh = Ssh()
-    nodes: dict[NodeName, NodeSection] = Field(min_length=1, description="The hosts by name.")
-    cables: list[str | CableSection] = Field(description="Every cable: `node1:eth1 <-> node2:eth2`.")
+    nodes: dict[NodeName, NodeSection] = Field(min_length=1, max_length=MOST_NODES, description="The hosts by name.")
+    cables: list[str | CableSection] = Field(
+        max_length=MOST_CABLES, description="Every cable: `node1:eth1 <-> node2:eth2`."
+    )
     mesh: MeshSection
     uplink: UplinkSection | None = Field(None, description="Without it there are no OVN networks with a way out.")
     ospf: Ospf = Ospf()

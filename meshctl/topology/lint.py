@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network
-from itertools import combinations
 
-from meshctl.topology.connectivity import parts
-from meshctl.topology.model import Topology
+from meshctl.topology.connectivity import parts, weak_points
+from meshctl.topology.model import Port, Topology
 from meshctl.topology.positions import Path as YamlPath
 
 GENEVE_OVERHEAD = 58
@@ -102,8 +101,11 @@ def cable_prefix(topology: Topology) -> Iterator[Hit]:
     A /30 at one end and a /24 at the other answer pings and then fail: OSPF's point-to-point adjacency and the next
     hops it computes need one prefix on both ends (RFC 2328 section 9.5).
     """
-    for i in range(len(topology.cables)):
-        ends = {f"{node.name}:{port.nic}": port for node in topology.nodes for port in node.ports if port.cable == i}
+    at: list[dict[str, Port]] = [{} for _ in topology.cables]
+    for node in topology.nodes:
+        for port in node.ports:
+            at[port.cable][f"{node.name}:{port.nic}"] = port
+    for i, ends in enumerate(at):
         addresses = " and ".join(f"{end} has {port.address}" for end, port in ends.items())
         if len({port.address.network for port in ends.values()}) > 1:
             yield ("cables", i), f"{addresses}: not one prefix"
@@ -118,9 +120,20 @@ def prefix_overlap(topology: Topology) -> Iterator[Hit]:
     An address that belongs to two networks is reached through whichever route was installed last. Cables,
     loopbacks, the uplink and the overlay each need a range of their own.
     """
-    for (where, name, prefix), (_, other_name, other) in combinations(_prefixes(topology), 2):
-        if prefix.overlaps(other):
-            yield where, f"{name} {prefix} overlaps {other_name} {other}"
+    prefixes = _prefixes(topology)
+    for one, two in sorted(_overlaps([prefix for _, _, prefix in prefixes])):
+        (where, name, prefix), (_, other_name, other) = prefixes[one], prefixes[two]
+        yield where, f"{name} {prefix} overlaps {other_name} {other}"
+
+
+def _overlaps(prefixes: list[IPv4Network]) -> Iterator[tuple[int, int]]:
+    """Pairs of indexes, the lower first. In the order of addresses a prefix can only lie in those around it."""
+    spans = sorted((int(p.network_address), -int(p.broadcast_address), i) for i, p in enumerate(prefixes))
+    around: list[tuple[int, int]] = []
+    for first, last, i in spans:
+        around = [(end, j) for end, j in around if end >= first]
+        yield from ((min(i, j), max(i, j)) for _, j in around)
+        around.append((-last, i))
 
 
 def _prefixes(topology: Topology) -> list[tuple[YamlPath, str, IPv4Network]]:
@@ -141,9 +154,11 @@ def management_in_mesh(topology: Topology) -> Iterator[Hit]:
     A management address inside a mesh prefix would be routed over the mesh as soon as OSPF comes up, and the SSH
     session would be lost.
     """
+    prefixes = _prefixes(topology)
     for node in topology.nodes:
-        for _, name, prefix in _prefixes(topology):
-            if node.management_address in prefix:
+        address = node.management_address
+        for _, name, prefix in prefixes:
+            if address in prefix:
                 yield ("nodes", node.name, "address"), f"{node.management} lies in {name} {prefix}"
 
 
@@ -235,12 +250,11 @@ def single_point(topology: Topology) -> Iterator[Hit]:
     """
     if len(parts(topology)) > 1:
         return
-    for node in topology.nodes:
-        if len(topology.nodes) > 2 and len(parts(topology, without_nodes={node.name})) > 1:  # noqa: PLR2004  (others)
-            yield ("nodes", node.name), f"without {node.name} the others don't all reach each other"
-    for i, cable in enumerate(topology.cables):
-        if len(parts(topology, without_cables={i})) > 1:
-            yield ("cables", i), f"without the cable {cable} the mesh falls apart"
+    hosts, cables = weak_points(topology)
+    for name in sorted(hosts):
+        yield ("nodes", name), f"without {name} the others don't all reach each other"
+    for i in sorted(cables):
+        yield ("cables", i), f"without the cable {topology.cables[i]} the mesh falls apart"
 
 
 @rule(Severity.WARNING)

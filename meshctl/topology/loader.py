@@ -11,11 +11,14 @@ from meshctl.topology.errors import Finding, TopologyError
 from meshctl.topology.lint import Severity, lint
 from meshctl.topology.model import Topology
 from meshctl.topology.positions import Path as YamlPath
-from meshctl.topology.positions import Positioned, YamlFault, parse
+from meshctl.topology.positions import Positioned, YamlFault, parse, shortened
 from meshctl.topology.resolve import Fault, resolve
 
-MAX_BYTES = 1 << 20
-"""A topology of a hundred nodes has some 20 kB."""
+MAX_BYTES = 1 << 18
+"""A topology of a hundred nodes has some 20 kB; PyYAML reads some 200 kB in a second."""
+
+MOST_EXPLAINED = 500
+"""Faults that are looked at; an explanation costs 40 µs, and a file of 256 kB can have 30000."""
 
 
 def load(path: Path | str) -> Topology:
@@ -56,16 +59,25 @@ def _lint(positioned: Positioned, topology: Topology, severity: Severity) -> lis
 
 def _read(file: Path) -> str:
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise TopologyError(file, [Finding(1, 1, "", f"larger than {MAX_BYTES} bytes: not a topology file")])
-        return file.read_text(encoding="utf-8")
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise _too_large(file)
+        return content.decode()
     except OSError as error:
         raise TopologyError(file, [Finding(1, 1, "", f"can't be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
-        raise TopologyError(file, [Finding(1, 1, "", f"is not UTF-8 text (byte {error.start})")]) from error
+        line = content.count(b"\n", 0, error.start) + 1
+        raise TopologyError(file, [Finding(line, 1, "", f"is not UTF-8 text (byte {error.start})")]) from error
+
+
+def _too_large(file: Path) -> TopologyError:
+    return TopologyError(file, [Finding(1, 1, "", f"larger than {MAX_BYTES} bytes: not a topology file")])
 
 
 def _parse(text: str, file: Path) -> Positioned:
+    if len(text) > MAX_BYTES:
+        raise _too_large(file)
     try:
         positioned = parse(text)
     except YamlFault as fault:
@@ -80,8 +92,8 @@ def _validate(positioned: Positioned, file: Path) -> Document:
     try:
         return Document.model_validate(positioned.data)
     except ValidationError as error:
-        findings = {_explain(positioned, dict(fault)) for fault in error.errors(include_url=False)}
-        raise TopologyError(file, list(findings)) from error
+        faults = error.errors(include_url=False)[:MOST_EXPLAINED]
+        raise TopologyError(file, list({_explain(positioned, dict(fault)) for fault in faults})) from error
 
 
 def _explain(positioned: Positioned, fault: dict[str, Any]) -> Finding:
@@ -92,7 +104,7 @@ def _explain(positioned: Positioned, fault: dict[str, Any]) -> Finding:
     elif fault["type"] == "missing":
         message = f"the key {fault['loc'][-1]!r} is missing here"
     elif not isinstance(fault["input"], dict | list):
-        message = f"{message}; found {str(fault['input'])!r}"
+        message = f"{message}; found {shortened(str(fault['input']))}"
     return _finding(positioned, where, message)
 
 
@@ -110,7 +122,7 @@ def _unknown_key(loc: tuple[Any, ...]) -> str:
     known = sorted(_keys_at(loc[:-1]))
     close = difflib.get_close_matches(str(loc[-1]), known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
-    return f"unknown key {loc[-1]!r}; {hint}"
+    return f"unknown key {shortened(str(loc[-1]))}; {hint}"
 
 
 def _keys_at(loc: tuple[Any, ...]) -> set[str]:
@@ -139,5 +151,9 @@ def _finding(positioned: Positioned, where: YamlPath, message: str, rule: str = 
 def _dotted(where: YamlPath) -> str:
     text = ""
     for part in where:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        name = part if isinstance(part, int) or len(part) <= _LONG_NAME else f"{part[:_LONG_NAME]}…"
+        text += f"[{name}]" if isinstance(name, int) else f".{name}" if text else name
     return text
+
+
+_LONG_NAME = 64

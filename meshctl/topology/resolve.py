@@ -11,8 +11,10 @@ from meshctl.topology.document import CableSection, Document, NodeSection, Uplin
 from meshctl.topology.document import Disk as DiskSection
 from meshctl.topology.model import Cable, Disk, End, Node, Port, Topology, Uplink
 from meshctl.topology.positions import Path as YamlPath
+from meshctl.topology.positions import shortened
 
-_CABLE = re.compile(r"^\s*([a-z0-9-]+):([A-Za-z0-9._-]{1,15})\s*<->\s*([a-z0-9-]+):([A-Za-z0-9._-]{1,15})\s*$")
+_END = r"([a-z][a-z0-9-]{0,39}):([A-Za-z0-9][A-Za-z0-9._-]{0,14})"  # document.NodeName and NicName
+_CABLE = re.compile(rf" *{_END} *<-> *{_END} *")
 
 
 class Fault(Exception):  # noqa: N818  (internal, always translated by the loader)
@@ -77,14 +79,16 @@ class _Resolver:
         return strung
 
     def _plugs(self, text: str, where: YamlPath) -> tuple[End, End] | None:
-        match = _CABLE.match(text)
+        match = _CABLE.fullmatch(text)
         if not match:
-            self.faults.append((where, f"a cable is written `node1:eth1 <-> node2:eth2`; found {text!r}"))
+            self.faults.append((where, f"a cable is written `node1:eth1 <-> node2:eth2`; found {shortened(text)}"))
             return None
         a, b = End(match[1], match[2]), End(match[3], match[4])
         for end in (a, b):
             if end.node not in self.doc.nodes:
-                self.faults.append((where, f"there is no node {end.node!r}; known: {', '.join(self.doc.nodes)}"))
+                self.faults.append(
+                    (where, f"there is no node {end.node!r}; known: {', '.join(list(self.doc.nodes)[:10])}")
+                )
                 return None
         if a.node == b.node:
             self.faults.append((where, f"both ends are in {a.node}"))
@@ -133,7 +137,9 @@ class _Resolver:
         try:
             first, last = (IPv4Address(part) for part in section.range.split("-"))
         except (AddressValueError, ValueError):
-            self.faults.append((("uplink", "range"), f"`first-last` addresses expected; found {section.range!r}"))
+            self.faults.append(
+                (("uplink", "range"), f"`first-last` addresses expected; found {shortened(section.range)}")
+            )
             return None
         network = section.gateway.network
         if first > last or first not in network or last not in network or first <= section.gateway.ip <= last:

@@ -1,0 +1,44 @@
+"""What every fuzz test shares: its number of examples, and a clock that no example may overrun."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from hypothesis import HealthCheck, settings
+
+LONG = os.environ.get("MESHCTL_FUZZ") == "long"
+"""`make fuzz`: a hundred times the examples, other ones each time."""
+
+SECONDS = 20
+"""Deadline of one example. The slowest one takes under a second; a busy machine has stretched that to eight."""
+
+_SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+
+
+def budget(examples: int) -> settings:
+    """So many examples in the small profile, always the same ones, so that a red build is nobody's bad luck."""
+    return settings(
+        max_examples=examples * 100 if LONG else examples,
+        deadline=None,
+        derandomize=not LONG,
+        database=None,
+        suppress_health_check=_SLOW,
+    )
+
+
+@contextmanager
+def no_hang(seconds: int = SECONDS) -> Iterator[None]:
+    """Fail what runs longer; hypothesis' own deadline only looks after an example has ended."""
+
+    def late(_signal: int, _frame: FrameType | None) -> None:
+        raise AssertionError(f"one example ran longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
