@@ -6,12 +6,15 @@ sends; `shown` is how an operator types them.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from meshctl.errors import CommandError, ParseError
 from meshctl.host.base import Host
+from meshctl.roles.parsing import understand
+
+T = TypeVar("T")
 
 ASK = "/usr/local/lib/meshctl/ceph-ask"
 CONF = "/etc/ceph/ceph.conf"
@@ -32,6 +35,13 @@ class Answer:
     status: int
     output: str
     error: str
+    host: str = ""
+    command: tuple[str, ...] = ()
+    """As an operator types it."""
+
+    def read(self, parse: Callable[[str], T]) -> T:
+        """What a parser makes of it. Raises ParseError when it is something else."""
+        return understand(self.host, self.command, parse, self.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +89,10 @@ async def ask(host: Host, *commands: Command, ok: Collection[int] | None = (0,))
     result = await host.query(argv, timeout=SECONDS * (len(lines) + 1))
     answers = parse(host.name, argv, result.stdout)
     _check(host, commands, answers, ok)
-    return answers
+    if len(answers) != len(commands) and ok is not None:
+        raise ParseError(host.name, argv, f"{len(commands)} answers", result.stdout)
+    asked = zip(answers, commands, strict=False)
+    return [replace(answer, host=host.name, command=shown(command)) for answer, command in asked]
 
 
 async def tell(host: Host, *rounds: Sequence[Command], reason: str) -> None:
@@ -98,8 +111,8 @@ async def tell(host: Host, *rounds: Sequence[Command], reason: str) -> None:
 def parse(host: str, argv: Sequence[str], output: str) -> list[Answer]:
     """What `ceph-ask` printed. Raises ParseError when it is something else."""
     try:
-        return [Answer(a["status"], a["output"], a["error"]) for a in json.loads(output)]
-    except (ValueError, KeyError, TypeError) as error:
+        return [Answer(int(a["status"]), str(a["output"]), str(a["error"])) for a in json.loads(output)]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ParseError(host, argv, "a JSON list of answers", output) from error
 
 

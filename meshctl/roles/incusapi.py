@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from meshctl.errors import HostError, ParseError, RefusedError
 from meshctl.host.base import Host
+from meshctl.roles.parsing import parser
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ async def read(host: Host, path: str, parse: Callable[[Any], T], *, timeout: flo
     output = (await host.query(argv, timeout=timeout)).stdout
     try:
         return parse(json.loads(output) if output.strip() else [])  # it prints nothing for an empty collection
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ParseError(host.name, argv, f"Incus' JSON for {path} ({error!r})", output) from error
 
 
@@ -78,6 +79,7 @@ async def change(host: Host, method: str, path: str, body: object, *, reason: st
     await host.run([*argv, *data, path], reason=reason, timeout=CHANGE)
 
 
+@parser
 def members(data: Any) -> dict[str, Member]:
     """`MEMBERS` by name."""
     return {
@@ -86,16 +88,19 @@ def members(data: Any) -> dict[str, Member]:
     }
 
 
+@parser
 def pools(data: Any) -> dict[str, Thing]:
     """`POOLS` by name."""
     return {entry["name"]: _thing(entry, entry["driver"]) for entry in data}
 
 
+@parser
 def networks(data: Any) -> dict[str, Thing]:
     """`NETWORKS` by name, those that Incus manages (it lists every NIC of the host as well)."""
     return {entry["name"]: _thing(entry, entry["type"]) for entry in data if entry["managed"]}
 
 
+@parser
 def devices(data: Any) -> dict[str, dict[str, str]]:
     """`DEFAULT_PROFILE`'s devices by name."""
     return {name: dict(device) for name, device in data["devices"].items()}

@@ -4,9 +4,12 @@ import configparser
 import re
 from collections.abc import Mapping
 
+from meshctl.roles.parsing import parser
+
 _RELEASE = re.compile(r"^ceph version \S+ .*?\) (?P<name>[a-z]+) \(", re.MULTILINE)
 
 
+@parser
 def fsid(conf: str) -> str | None:
     """The fsid in a ceph.conf; None when it states none. Names may be written with spaces or underscores."""
     for line in conf.splitlines():
@@ -16,6 +19,7 @@ def fsid(conf: str) -> str | None:
     return None
 
 
+@parser
 def keyring(text: str) -> dict[str, str]:
     """Entity → key of a keyring file. Raises ValueError when it is none."""
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",))
@@ -35,6 +39,7 @@ def render_keyring(keys: Mapping[str, str], caps: Mapping[str, Mapping[str, str]
     return "\n".join(lines) + "\n"
 
 
+@parser
 def release(version: str) -> str:
     """The release's name in what `ceph-mon --version` prints. Raises ValueError when there is none."""
     match = _RELEASE.search(version)

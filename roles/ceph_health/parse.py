@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from meshctl.roles.parsing import parser
+
 CLEAN = "active+clean"
 
 
@@ -26,8 +28,9 @@ class Status:
         return ", ".join(states) or ("" if self.pg_count else "there are none")
 
 
+@parser
 def status(output: str) -> Status:
-    """Parse it. Raises ValueError or KeyError when it is something else."""
+    """Parse it. Raises ValueError when it is something else."""
     told = json.loads(output)
     return Status(
         health=told["health"]["status"],
@@ -37,11 +40,13 @@ def status(output: str) -> Status:
     )
 
 
+@parser
 def present(config_dump: str) -> frozenset[tuple[str, str]]:
     """(who, name) of every setting for a whole kind of daemon in `ceph config dump`."""
     return frozenset((line["section"], line["name"]) for line in json.loads(config_dump) if not line["mask"])
 
 
+@parser
 def ghosts(osd_dump: str) -> list[int]:
     """OSDs in `ceph osd dump` that were announced to the cluster and never came up."""
     return [osd["osd"] for osd in json.loads(osd_dump)["osds"] if "new" in osd["state"] and not osd["up"]]

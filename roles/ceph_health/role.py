@@ -39,7 +39,7 @@ class CephHealthRole(Role):
         """Every placement group is active+clean, and health is HEALTH_OK with no warning."""
         leader = cluster.leader
         (told,) = await ask(leader, {"prefix": "status"})
-        status = parse.status(told.output)
+        status = told.read(parse.status)
         problems = []
         if self.topology.osd_count and (seen := status.unclean):
             what, expected = "placement groups are not active+clean", f"{status.pg_count} {parse.CLEAN}"
@@ -56,12 +56,12 @@ async def _leftovers(host: Host) -> list[Command] | None:
     founding, config, osds = await ask(host, key, {"prefix": "config dump"}, {"prefix": "osd dump"}, ok=(0, _ENOENT))
     if founding.status == _ENOENT:
         return None
-    present = parse.present(config.output)
+    present = config.read(parse.present)
     settings = [Setting(who, name, "") for who, name in json.loads(founding.output) if (who, name) in present]
     purge = {"prefix": "osd purge-new", "yes_i_really_mean_it": True}
-    return [*(setting.remove for setting in settings), *({**purge, "id": osd} for osd in parse.ghosts(osds.output))]
+    return [*(setting.remove for setting in settings), *({**purge, "id": osd} for osd in osds.read(parse.ghosts))]
 
 
 async def _unclean(host: Host) -> str:
     (told,) = await ask(host, {"prefix": "status"})
-    return parse.status(told.output).unclean
+    return told.read(parse.status).unclean

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from meshctl.roles.parsing import parser
+
 
 @dataclass(frozen=True, slots=True)
 class MgrStat:
@@ -13,12 +15,14 @@ class MgrStat:
     available: bool
 
 
+@parser
 def mgr_stat(output: str) -> MgrStat:
-    """Parse it. Raises ValueError or KeyError when it is something else."""
+    """Parse it. Raises ValueError when it is something else."""
     told = json.loads(output)
     return MgrStat(told["active_name"], bool(told["available"]))
 
 
+@parser
 def module_faults(health: str) -> Mapping[str, str]:
     """Check → summary of the health checks about the mgr's modules. From `ceph health -f json`."""
     checks = json.loads(health)["checks"]

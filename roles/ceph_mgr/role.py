@@ -28,7 +28,7 @@ class CephMgrRole(Role):
         """A manager is active, whichever it is, and none of its modules has failed."""
         leader = cluster.leader
         stat, health = await ask(leader, {"prefix": "mgr stat"}, {"prefix": "health"})
-        mgr = parse.mgr_stat(stat.output)
+        mgr = stat.read(parse.mgr_stat)
         if not mgr.available:
             seen = f"{mgr.active} is loading its modules" if mgr.active else "none"
             advice = f"journalctl -u ceph-mgr@{mgr.active or leader.name}"
@@ -36,5 +36,5 @@ class CephMgrRole(Role):
         advice = "ceph health detail names the modules, the manager's journal says why"
         return [
             Problem(mgr.active, summary, "no failed module", check, "ceph health detail", advice)
-            for check, summary in parse.module_faults(health.output).items()
+            for check, summary in health.read(parse.module_faults).items()
         ]

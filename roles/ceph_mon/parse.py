@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from meshctl.roles.parsing import parser
+
 _NO_ADDRESS = frozenset({"", "-", ":/0"})
 
 
@@ -16,8 +18,9 @@ class MonStatus:
     monmap: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+@parser
 def mon_status(output: str) -> MonStatus:
-    """Parse it. Raises ValueError or KeyError when it is something else."""
+    """Parse it. Raises ValueError when it is something else."""
     told = json.loads(output)
     mons = {mon["rank"]: mon for mon in told["monmap"]["mons"]}
     return MonStatus(
@@ -30,6 +33,7 @@ def mon_status(output: str) -> MonStatus:
     )
 
 
+@parser
 def settings(config_dump: str) -> dict[tuple[str, str], str]:
     """(who, name) → value of `ceph config dump`; who is as in `ceph config set`, for example `osd/host:node1`."""
     return {
@@ -38,6 +42,7 @@ def settings(config_dump: str) -> dict[tuple[str, str], str]:
     }
 
 
+@parser
 def osd_count(osd_dump: str) -> int:
     """How many OSDs the cluster knows."""
     return len(json.loads(osd_dump)["osds"])

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
-from meshctl.errors import CommandError, WaitError
+from meshctl.errors import CommandError, ParseError, WaitError
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role
 from meshctl.roles.ceph import FOUNDING_KEY, Command, Unit, ask, mon_socket, start, tell, units
@@ -85,10 +85,10 @@ class CephMonRole(Role):
 
     async def _settings(self, host: Host) -> None:
         dump, osds = await ask(host, {"prefix": "config dump"}, {"prefix": "osd dump"})
-        present = parse.settings(dump.output)
+        present = dump.read(parse.settings)
         first: list[Command] = []
         changes = [s.set for s in lasting(self.topology) if (s.who, s.name) not in present]
-        if self.topology.osd_count and not parse.osd_count(osds.output):
+        if self.topology.osd_count and not osds.read(parse.osd_count):
             wanted = [s.set for s in FOUNDING if (s.who, s.name) not in present]
             names = json.dumps([[s.who, s.name] for s in FOUNDING])
             first = [{"prefix": "config-key set", "key": FOUNDING_KEY, "val": names}] if wanted else []
@@ -106,10 +106,10 @@ async def _stop_racer(host: Host, racer: Unit) -> None:
 async def _look(node: Node, host: Host) -> parse.MonStatus | str:
     try:
         (answer,) = await ask(host, {"prefix": "mon_status", "to": mon_socket(node.name)})
-        return parse.mon_status(answer.output)
+        return answer.read(parse.mon_status)
     except CommandError as error:
         return error.stderr.strip() or error.message
-    except (ValueError, KeyError):
+    except ParseError:
         return "something that is no status"
 
 

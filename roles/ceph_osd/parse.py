@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from meshctl.roles.parsing import parser
+
 _MIB = 1 << 20
 
 
@@ -46,6 +48,7 @@ class Known:
     targets: dict[str, str] = field(default_factory=dict)
 
 
+@parser
 def label(output: str) -> Label | None:
     """What `ceph-bluestore-tool show-label` printed; None when the disk has no label."""
     if not output.strip():
@@ -60,6 +63,7 @@ def label(output: str) -> Label | None:
     )
 
 
+@parser
 def logical_label(output: str) -> Label | None:
     """What `ceph-volume lvm list --format json DEVICE` printed; None when there is no OSD."""
     for osd, volumes in json.loads(output or "{}").items():
@@ -70,8 +74,9 @@ def logical_label(output: str) -> Label | None:
     return None
 
 
+@parser
 def disk(lsblk: str, wipefs: str) -> Disk:
-    """A disk from `lsblk -J -b …` and `wipefs -n -J`. Raises ValueError or KeyError when they said something else."""
+    """A disk from `lsblk -J -b …` and `wipefs -n -J`. Raises ValueError when they said something else."""
     (told,) = json.loads(lsblk)["blockdevices"]
     signatures = json.loads(wipefs)["signatures"] if wipefs.strip() else []
     kinds = dict.fromkeys(str(signature["type"]) for signature in signatures)
@@ -88,19 +93,22 @@ def _describe(told: dict[str, Any]) -> str:
     return f"{model}, {serial}, {int(told['size']) / 1e9:.1f} GB"
 
 
+@parser
 def fsid(osd_dump: str) -> str:
     """The cluster's fsid in `ceph osd dump`."""
     return str(json.loads(osd_dump)["fsid"])
 
 
+@parser
 def osds(osd_dump: str) -> dict[str, Osd]:
-    """Every OSD of `ceph osd dump` by uuid. Raises ValueError or KeyError when it is something else."""
+    """Every OSD of `ceph osd dump` by uuid. Raises ValueError when it is something else."""
     return {
         osd["uuid"]: Osd(osd["osd"], bool(osd["up"]), bool(osd["in"]), "new" in osd["state"])
         for osd in json.loads(osd_dump)["osds"]
     }
 
 
+@parser
 def memory_targets(config_dump: str) -> dict[str, str]:
     """Host → its `osd_memory_target` in `ceph config dump`."""
     return {
@@ -110,6 +118,7 @@ def memory_targets(config_dump: str) -> dict[str, str]:
     }
 
 
+@parser
 def memory(meminfo: str) -> int:
     """MemTotal in bytes. Raises ValueError when it is not there."""
     for line in meminfo.splitlines():
@@ -127,6 +136,7 @@ def memory_target(total: int, osds_on_host: int) -> int:
     return max(7 * step, total // 5 // osds_on_host // step * step)
 
 
+@parser
 def device_classes(osd_tree: str) -> dict[int, str]:
     """OSD → its CRUSH device class, from `ceph osd tree`."""
     return {node["id"]: node.get("device_class", "") for node in json.loads(osd_tree)["nodes"] if node["id"] >= 0}

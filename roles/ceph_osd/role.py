@@ -8,6 +8,7 @@ from meshctl.cluster import Cluster
 from meshctl.host.base import File, Files, Host, text
 from meshctl.roles.base import Problem, Role
 from meshctl.roles.ceph import Command, Setting, ask, keep_running, tell, units
+from meshctl.roles.parsing import understand
 from meshctl.roles.templates import environment
 from meshctl.topology import Disk, Node, Topology
 
@@ -69,8 +70,8 @@ class CephOsdRole(Role):
         leader = cluster.leader
         answers = ask(leader, {"prefix": "osd dump"}, {"prefix": "config dump"})
         (dump, config), self._memory, _ = await asyncio.gather(answers, cluster.each(_memory), self._look(cluster))
-        targets = parse.memory_targets(config.output)
-        self._known = parse.Known(parse.fsid(dump.output), parse.osds(dump.output), targets)
+        targets = config.read(parse.memory_targets)
+        self._known = parse.Known(dump.read(parse.fsid), dump.read(parse.osds), targets)
         for node in self.topology.nodes:
             for seen in self._looks[node.name].values():
                 disks.decide(node.name, seen, self._known)
@@ -90,7 +91,7 @@ class CephOsdRole(Role):
         if not self._looks:
             await self._look(cluster)
         dump, tree = await ask(cluster.leader, {"prefix": "osd dump"}, {"prefix": "osd tree"})
-        osds, classes = parse.osds(dump.output), parse.device_classes(tree.output)
+        osds, classes = dump.read(parse.osds), tree.read(parse.device_classes)
         return [
             problem
             for node in self.topology.nodes
@@ -174,7 +175,7 @@ def _judge(node: Node, disk: Disk, seen: Look, osds: dict[str, parse.Osd], class
 
 
 async def _memory(_node: Node, host: Host) -> int:
-    return parse.memory(await host.read("/proc/meminfo") or "")
+    return understand(host.name, ("cat", "/proc/meminfo"), parse.memory, await host.read("/proc/meminfo") or "")
 
 
 async def _mode(host: Host, disk: Disk) -> str:

@@ -3,6 +3,8 @@
 import json
 from dataclasses import dataclass
 
+from meshctl.roles.parsing import parser
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:
@@ -16,8 +18,9 @@ class Pool:
         return f"{self.size} copies, {self.min_size} to go on with, for {', '.join(sorted(self.applications))}"
 
 
+@parser
 def pools(osd_dump: str) -> dict[str, Pool]:
-    """Every pool by name. Raises ValueError or KeyError when it is something else."""
+    """Every pool by name. Raises ValueError when it is something else."""
     return {
         pool["pool_name"]: Pool(pool["size"], pool["min_size"], frozenset(pool["application_metadata"]))
         for pool in json.loads(osd_dump)["pools"]

@@ -90,4 +90,4 @@ def _enabling(name: str, applications: frozenset[str]) -> list[Command]:
 
 async def _pools(host: Host) -> dict[str, parse.Pool]:
     (dump,) = await ask(host, {"prefix": "osd dump"})
-    return parse.pools(dump.output)
+    return dump.read(parse.pools)

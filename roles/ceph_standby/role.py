@@ -27,7 +27,7 @@ class CephStandbyRole(Role):
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every host's manager is active or stands by."""
         (dump,) = await ask(cluster.leader, {"prefix": "mgr dump"})
-        there = parse.managers(dump.output)
+        there = dump.read(parse.managers)
         return [
             Problem(
                 node.name, "the manager does not stand by", "active or standby", "neither", "ceph mgr dump",

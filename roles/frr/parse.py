@@ -4,6 +4,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from meshctl.roles.parsing import parser
+
 _OPENING = re.compile(r"^[\[{]", re.MULTILINE)
 
 ConfigLine = tuple[str, ...]
@@ -46,6 +48,7 @@ class Route:
     source: str
 
 
+@parser
 def config_lines(text: str) -> frozenset[ConfigLine]:
     """A configuration as a set of lines with their context, without comments, frames, and what isn't FRR's own."""
     lines: set[ConfigLine] = set()
@@ -61,6 +64,7 @@ def config_lines(text: str) -> frozenset[ConfigLine]:
     return frozenset(lines)
 
 
+@parser
 def foreign(text: str) -> str:
     """A line that shows that someone other than meshctl configured this FRR; "" if there is none.
 
@@ -82,12 +86,14 @@ def differences(wanted: str, running: str) -> str:
     return ", ".join(parts[:3]) + more
 
 
+@parser
 def running(text: str) -> tuple[frozenset[str], str]:
     """`show daemons` followed by `show running-config`: who runs, and with what; empty when FRR doesn't answer."""
     first, _, configuration = text.partition("\n")
     return frozenset(first.split()), configuration
 
 
+@parser
 def documents(text: str) -> tuple[str, str]:
     """`show ip ospf neighbor json` followed by `show bfd peers json`: an object and a list; "" for a missing one.
 
@@ -98,12 +104,13 @@ def documents(text: str) -> tuple[str, str]:
     while opening := _OPENING.search(text, at):
         try:
             value, at = decoder.raw_decode(text, opening.start())
-        except ValueError:
+        except (ValueError, RecursionError):
             break
         found[type(value)] = text[opening.start() : at]
     return found.get(dict, ""), found.get(list, "")
 
 
+@parser
 def adjacencies(text: str) -> tuple[Adjacency, ...]:
     """`show ip ospf neighbor json`; ifaceName there is `NIC:ADDRESS`."""
     found = []
@@ -114,11 +121,13 @@ def adjacencies(text: str) -> tuple[Adjacency, ...]:
     return tuple(found)
 
 
+@parser
 def bfd_peers(text: str) -> tuple[BfdPeer, ...]:
     """`show bfd peers json`."""
     return tuple(BfdPeer(str(e["peer"]), str(e.get("interface", "")), str(e["status"])) for e in _list(text))
 
 
+@parser
 def routes(text: str) -> tuple[Route, ...]:
     """`ip -j -4 route show`."""
     return tuple(Route(str(e["dst"]), str(e.get("protocol", "")), str(e.get("prefsrc", ""))) for e in _list(text))

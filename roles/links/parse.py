@@ -7,6 +7,8 @@ from ipaddress import IPv4Interface
 from pathlib import PurePosixPath
 from typing import Any
 
+from meshctl.roles.parsing import parser
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -20,6 +22,7 @@ class Link:
     addresses: frozenset[IPv4Interface]
 
 
+@parser
 def links(text: str) -> dict[str, Link]:
     """`ip -j addr show`, by interface. Raises ValueError when it is something else."""
     try:
@@ -40,6 +43,7 @@ def _link(entry: Mapping[str, Any]) -> Link:
     )
 
 
+@parser
 def unread(text: str, indexes: Mapping[str, int]) -> list[str]:
     """The NICs whose file is newer than networkd's state of the NIC: written, and then the reload never came.
 
@@ -61,6 +65,7 @@ class NetworkFile:
     addresses: tuple[IPv4Interface, ...]
 
 
+@parser
 def network_files(text: str) -> tuple[NetworkFile, ...]:
     """`grep -H` of the Name= and Address= lines: `PATH:KEY=VALUE`."""
     values: dict[str, dict[str, list[str]]] = {}
@@ -74,6 +79,7 @@ def network_files(text: str) -> tuple[NetworkFile, ...]:
     )
 
 
+@parser
 def words(text: str) -> Sequence[str]:
     """What a command says in one word per line."""
     return [line.strip() for line in text.splitlines() if line.strip()]

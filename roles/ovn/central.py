@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshctl.host.base import Host
+from meshctl.roles.parsing import understand
 from meshctl.topology import Node, Topology
 
 from . import parse
@@ -84,7 +85,8 @@ async def look_at_stores(host: Host, topology: Topology) -> dict[str, parse.Stor
 async def _look_at_store(host: Host, database: Database) -> parse.Store:
     tables = ["Logical_Switch", "Logical_Router"] if database.letter == "nb" else []
     question = json.dumps([database.schema, *(_select(table, "name") for table in tables)])
-    return parse.store((await host.query(["sh", "-c", STORE, "sh", database.file, question])).stdout)
+    answer = await host.query(["sh", "-c", STORE, "sh", database.file, question])
+    return understand(host.name, answer.argv, parse.store, answer.stdout)
 
 
 async def look(host: Host, topology: Topology, stores: Mapping[str, parse.Store]) -> Seen:

@@ -1,6 +1,7 @@
 """The host as a chassis: its id, its tunnel end, and the way to the southbound database."""
 
 from meshctl.host.base import Host
+from meshctl.roles.parsing import understand
 from meshctl.topology import Node, Topology
 
 from . import parse
@@ -40,4 +41,4 @@ async def converge(host: Host, topology: Topology, node: Node, seen: parse.OpenV
 
 async def look(host: Host) -> parse.OpenVSwitch:
     """What OVS knows."""
-    return parse.open_vswitch((await host.query(SHOW)).stdout)
+    return understand(host.name, SHOW, parse.open_vswitch, (await host.query(SHOW)).stdout)

@@ -3,6 +3,7 @@
 import asyncio
 
 from meshctl.host.base import Host
+from meshctl.roles.parsing import understand
 from meshctl.topology import Node, Topology
 
 from . import parse
@@ -39,7 +40,7 @@ async def look(host: Host, topology: Topology) -> Look:
 async def registered(host: Host, topology: Topology) -> tuple[parse.Chassis, ...] | None:
     """Every chassis, as this host's southbound database has them; None when it doesn't answer."""
     answer = await host.query(client_query(databases(topology)[1], *_CHASSIS), ok=None)
-    return parse.chassis(answer.stdout) if answer.ok else None
+    return understand(host.name, answer.argv, parse.chassis, answer.stdout) if answer.ok else None
 
 
 async def bad_doors(host: Host, node: Node, topology: Topology) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshctl.roles.distributions import os_release
+from meshctl.roles.parsing import parser
 
 _SECTION = re.compile(r"^@@ (\S+)(?: (\S+))?\n", re.MULTILINE)
 # A BlueStore label (bluestore_bdev_label_t in Ceph's BlueStore.cc): this line, the OSD's UUID, then a map of strings,
@@ -99,6 +100,7 @@ class HostFacts:
     disks: Mapping[str, DiskFacts]
 
 
+@parser
 def host_facts(output: str) -> HostFacts:
     """Read all sections. Raises FactsError."""
     found = sections(output)
@@ -141,6 +143,7 @@ def _host_facts(found: Sections) -> HostFacts:
     )
 
 
+@parser
 def spaces(text: str) -> tuple[Space, ...]:
     """`df -Pk`: each file system once."""
     rows = [line.split(None, 5) for line in text.splitlines()[1:]]
@@ -148,6 +151,7 @@ def spaces(text: str) -> tuple[Space, ...]:
     return tuple(found.values())
 
 
+@parser
 def nics(text: str) -> dict[str, Nic] | None:
     """`ip -j -d addr show`."""
     if not text:
@@ -203,6 +207,7 @@ def _signatures(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entry["type"] for entry in entries))
 
 
+@parser
 def bluestore_label(head: bytes) -> Label | None:
     """The label at the start of a raw OSD; None when there is none."""
     if not head.startswith(_LABEL):

@@ -11,7 +11,7 @@ from meshctl.roles.base import Problem, Role
 from meshctl.topology import Node, Topology
 
 from . import checks, clocks, disks, nics
-from .parse import FactsError, HostFacts, host_facts
+from .parse import HostFacts, host_facts
 
 SCRIPT = Path(__file__).with_name("facts.sh").read_bytes()
 
@@ -42,7 +42,7 @@ class Preflight(Role):
         received = self._clock()
         try:
             facts = host_facts(result.stdout)
-        except FactsError as error:
+        except ValueError as error:
             raise ParseError(host.name, argv, str(error), result.stdout or result.stderr) from error
         return facts, clocks.offset(sent, facts.clock_start, facts.clock_end, received)
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from meshctl.roles.parsing import parser
+
 
 @dataclass(frozen=True, slots=True)
 class Pings:
@@ -13,6 +15,7 @@ class Pings:
     silent: tuple[str, ...]
 
 
+@parser
 def pings(output: str) -> Pings:
     """The output of `pings.sh`. Raises ValueError when there is no MTU in it."""
     rows = [line.split() for line in output.splitlines() if line.strip()]
@@ -22,6 +25,7 @@ def pings(output: str) -> Pings:
     return Pings(mtus[0], tuple(row[1] for row in rows if row[0] == "no"))
 
 
+@parser
 def addresses(data: Any) -> dict[str, str]:
     """`/1.0/instances?recursion=2`: the IPv4 address of eth0 by instance, of those that have one."""
     found = {instance["name"]: _address(instance.get("state") or {}) for instance in data}
@@ -34,11 +38,13 @@ def _address(state: Mapping[str, Any]) -> str:
     return str(own[0]) if own else ""
 
 
+@parser
 def record(data: Any) -> str:
     """`/1.0`: which configuration passed last."""
     return str(data["config"].get("user.meshctl.smoke", ""))
 
 
+@parser
 def projects(data: Any) -> dict[str, dict[str, str]]:
     """`/1.0/projects?recursion=1`: each project's configuration."""
     return {entry["name"]: dict(entry["config"]) for entry in data}

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from meshctl.roles.parsing import parser
 
+
+@parser
 def addresses(text: str) -> dict[str, str]:
     """`getent ahostsv4 NAME…`: the first address of each name, as `ADDRESS STREAM NAME`."""
     found: dict[str, str] = {}
@@ -22,6 +25,7 @@ class Chrony:
     outdated: bool
 
 
+@parser
 def chrony(state: str, enabled: str, newer: str) -> Chrony:
     """`systemctl is-active`, `is-enabled`, and `find CONFIGURATION -newercm PIDFILE`, which prints what is newer."""
     return Chrony(state.strip() == "active", enabled.strip() != "disabled", bool(newer.strip()))

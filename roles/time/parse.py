@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from meshctl.roles.parsing import parser
+
 LOCAL = "7F7F0101"
 """The reference id of a chronyd that follows its own clock (127.127.1.1, a fake address from the days of ntpd)."""
 
@@ -31,6 +33,7 @@ class Source:
     offset: float
 
 
+@parser
 def tracking(text: str) -> Tracking:
     """`chronyc -c tracking`. Raises ValueError when it is something else."""
     row = text.strip().split(",")
@@ -39,6 +42,7 @@ def tracking(text: str) -> Tracking:
     return Tracking(row[0], row[1] if row[0] != LOCAL else "", int(row[2]), row[13] != "Not synchronised")
 
 
+@parser
 def sources(text: str) -> dict[str, Source]:
     """`chronyc -c sources`, by address: mode, state, address, stratum, poll, reach, age, offset, measured, error."""
     rows = [line.split(",") for line in text.splitlines() if line.count(",") == 9]  # noqa: PLR2004  (same)
