@@ -14,9 +14,12 @@ from meshctl.roles.incusapi import Member
 from meshctl.topology import Node, Topology
 
 from . import parse
-from .parse import Server
+from .parse import Server, Unit
 
 SERVER = "/1.0"
+SOCKET = "incus.socket"
+UNITS = (SOCKET, "incus-startup.service")
+"""The socket starts the daemon for whoever asks, the other one at boot when there are instances or a cluster."""
 _OWNED = {
     "instances": "/1.0/instances?all-projects=true",
     "storage pools": "/1.0/storage-pools",
@@ -33,6 +36,8 @@ class State(Enum):
     """Its Incus is standalone and holds nothing."""
     LEFTOVER = "leftover"
     """Standalone, with what an interrupted attempt to found or join left behind."""
+    ASLEEP = "asleep"
+    """Its socket isn't listening, so nobody knows; as after an installation that may not start services."""
     STRAY = "stray"
     """It believes to be clustered, or doesn't answer, but the cluster doesn't list it: joining, or stuck in it."""
 
@@ -43,6 +48,12 @@ class Look:
 
     server: Server | None
     members: Mapping[str, Member] | None
+    units: Mapping[str, Unit]
+
+    @property
+    def asleep(self) -> bool:
+        """Whether nothing listens on Incus' socket."""
+        return self.server is None and not self.units[SOCKET].active
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,8 @@ class Census:
 
     seed: str | None
     states: Mapping[str, State]
+    disabled: Mapping[str, tuple[str, ...]]
+    """Units by host that don't run, or would not start at boot."""
 
 
 async def take(cluster: Cluster) -> Census:
@@ -59,17 +72,23 @@ async def take(cluster: Cluster) -> Census:
     seed = _seed(cluster, looks)
     states: dict[str, State] = {}
     for node in cluster.topology.nodes:
-        host = cluster.host(node)
-        state = _state(host, node, looks[node.name], looks[seed] if seed else None)
-        states[node.name] = await _free(cluster.topology, host, looks[node.name]) if state is State.FREE else state
-    return Census(seed, states)
+        host, look = cluster.host(node), looks[node.name]
+        state = _state(host, node, look, looks[seed] if seed else None)
+        states[node.name] = await _free(cluster.topology, host, look) if state is State.FREE else state
+    return Census(seed, states, {name: _disabled(look.units) for name, look in looks.items()})
+
+
+def _disabled(units: Mapping[str, Unit]) -> tuple[str, ...]:
+    return tuple(name for name in UNITS if not (units[name].active and units[name].enabled))
 
 
 async def _look(_node: Node, host: Host) -> Look:
-    server, members = await asyncio.gather(
-        _answer(host, SERVER, parse.server), _answer(host, incusapi.MEMBERS, incusapi.members)
+    server, members, units = await asyncio.gather(
+        _answer(host, SERVER, parse.server),
+        _answer(host, incusapi.MEMBERS, incusapi.members),
+        host.query(["systemctl", "show", "-p", "Id,ActiveState,UnitFileState", *UNITS]),
     )
-    return Look(server, members)
+    return Look(server, members, parse.units(units.stdout))
 
 
 async def _answer(host: Host, path: str, parser: Any) -> Any:
@@ -91,7 +110,7 @@ def _seed(cluster: Cluster, looks: Mapping[str, Look]) -> str | None:
             _check_members(cluster.hosts[name], cluster.topology, look.members)
             return name
     for name, look in looks.items():
-        if look.server is None or look.server.clustered:
+        if look.server.clustered if look.server else not look.asleep:
             raise HostError(
                 name,
                 "Incus believes to be in a cluster, but its database has no leader" if look.server else "no answer",
@@ -114,7 +133,7 @@ def _state(host: Host, node: Node, look: Look, seed: Look | None) -> State:
     listed = bool(seed and seed.members and node.name in seed.members)
     server = look.server
     if server is None:
-        return State.MEMBER if listed else State.STRAY
+        return State.ASLEEP if look.asleep else State.MEMBER if listed else State.STRAY
     if not server.clustered:
         if listed:
             raise RefusedError(

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from meshctl.roles.parsing import parser
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -29,6 +31,7 @@ class Key:
     key: str
 
 
+@parser
 def server(data: Any) -> Server:
     """`/1.0`."""
     environment = data["environment"]
@@ -40,26 +43,47 @@ def server(data: Any) -> Server:
     )
 
 
+@parser
 def member_keys(data: Any) -> tuple[Key, ...]:
     """`/1.0/cluster`: what a joining member must state."""
     return tuple(Key(entry["entity"], entry["name"], entry["key"]) for entry in data["member_config"] or ())
 
 
+@parser
 def names(data: Any) -> tuple[str, ...]:
     """The last parts of a list of API paths, without what Incus has by itself."""
     paths = [str(path).split("?")[0] for path in data]
     return tuple(path.rsplit("/", 1)[1] for path in paths if not path.endswith("/default"))
 
 
+@parser
 def client_certificates(data: Any) -> tuple[str, ...]:
     """`/1.0/certificates?recursion=1`: names of the trusted ones that a user added; members' own are of type server."""
     return tuple(entry["name"] for entry in data if entry["type"] != "server")
 
 
+@parser
 def table(output: str) -> tuple[tuple[str, ...], ...]:
     """The rows of a table as `incus admin sql` draws it, without its head."""
     rows = [line.strip("|").split("|") for line in output.splitlines() if line.startswith("|")]
     return tuple(tuple(cell.strip() for cell in row) for row in rows[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A systemd unit: whether it runs, and whether it will after a reboot."""
+
+    active: bool
+    enabled: bool
+
+
+@parser
+def units(output: str) -> dict[str, Unit]:
+    """`systemctl show -p Id,ActiveState,UnitFileState A B …`, by id."""
+    blocks = (dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n"))
+    return {
+        block["Id"]: Unit(block["ActiveState"] == "active", block["UnitFileState"] == "enabled") for block in blocks
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +96,7 @@ class Remains:
     """Instances, custom volumes and buckets."""
 
 
+@parser
 def remains(output: str) -> Remains:
     """The output of `evidence.sh`."""
     lines = output.split()

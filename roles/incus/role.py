@@ -19,7 +19,8 @@ class IncusRole(Role):
 
     name: ClassVar[str] = "incus"
     summary: ClassVar[str] = "Incus cluster over the loopbacks; every member sees every other online"
-    needs: ClassVar[frozenset[str]] = frozenset({"frr"})
+    needs: ClassVar[frozenset[str]] = frozenset({"frr", "ceph_config"})
+    """ceph_config: a host that joins a cluster with a pool on Ceph needs the keyring."""
     rollout: ClassVar[Rollout] = Rollout.ONE_BY_ONE
     poll: ClassVar[float] = 0.4
     patience: ClassVar[float] = joining.IN_FLIGHT
@@ -27,7 +28,7 @@ class IncusRole(Role):
     def __init__(self, topology: Topology) -> None:
         super().__init__(topology)
         self._seed: str | None = None
-        self._census: Census | None = None
+        self._census = Census(None, {}, {})
 
     async def prepare(self, cluster: Cluster) -> None:
         """Find out who is a member. RefusedError when a host's Incus is in use, or in another cluster."""
@@ -36,15 +37,25 @@ class IncusRole(Role):
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Found, join, or get a host out of an interrupted join first; the seed also makes the local pool."""
-        if self._census is None:
-            await self.prepare(cluster)
-        state = self._census.states[node.name] if self._census else State.FREE
-        seed = cluster.hosts[self._seed] if self._seed else None
+        found = await self._awake(cluster)
+        state = found.states[node.name]
+        if units := found.disabled[node.name]:
+            await _enable(host, units)
         if state is not State.MEMBER:
-            await self._take_in(state, node, host, cluster, seed)
+            await self._take_in(state, node, host, cluster, cluster.hosts[self._seed] if self._seed else None)
         self._seed = self._seed or node.name
         if self._seed == node.name:
             await self._make_pool(host, cluster)
+
+    async def _awake(self, cluster: Cluster) -> Census:
+        """The census, taken again when daemons have to be started first: all, because one alone has no quorum."""
+        if not self._census.states:
+            await self.prepare(cluster)
+        asleep = [name for name, state in self._census.states.items() if state is State.ASLEEP]
+        if asleep:
+            await asyncio.gather(*(_enable(cluster.hosts[name], self._census.disabled[name]) for name in asleep))
+            await self.prepare(cluster)
+        return self._census
 
     async def _take_in(self, state: State, node: Node, host: Host, cluster: Cluster, seed: Host | None) -> None:
         if state is State.STRAY and seed and await joining.settle(cluster, node, seed, self.patience):
@@ -79,3 +90,7 @@ class IncusRole(Role):
         )
         local: Thing | None = pools.get(self.topology.incus.local_pool)
         return judge.members(self.topology, views) + judge.pool(self.topology, cluster.leader.name, local)
+
+
+async def _enable(host: Host, units: tuple[str, ...]) -> None:
+    await host.run(["systemctl", "enable", "--now", *units], reason=f"not running, or not at boot: {', '.join(units)}")

@@ -53,16 +53,28 @@ def nic(topology: Topology, host: str, devices: Mapping[str, Mapping[str, str]],
 
 def router(topology: Topology, host: str, listing: Result) -> list[Problem]:
     """The overlay's router is in the northbound database, and every host can be its gateway."""
-    command = " ".join(listing.argv)
-    try:
-        found = nb.routers(listing.stdout) if listing.ok else None
-    except (ValueError, KeyError, TypeError):
-        found = None
+    command, found = " ".join(listing.argv), _routers(listing)
     if found is None:
         said = (listing.stderr or listing.stdout).strip()[:200] or f"exit status {listing.status}"
         return [Problem(host, "OVN's northbound database does not answer over TLS", "a listing", said, command)]
     name = found.router(str(topology.incus.network_address))
-    return _gateways(topology, host, found, name, command) if name else [_no_router(topology, host, found, command)]
+    if name is None:
+        return [_no_router(topology, host, found, command)]
+    return [*_gateways(topology, host, found, name, command), *_rivals(host, found, name, command)]
+
+
+def missing_gateways(topology: Topology, listing: Result) -> frozenset[str]:
+    """Hosts that are no gateway chassis of the overlay's router; none when there is no router to judge."""
+    found = _routers(listing)
+    name = found.router(str(topology.incus.network_address)) if found else None
+    return frozenset(node.name for node in topology.nodes) - found.chassis(name) if found and name else frozenset()
+
+
+def _routers(listing: Result) -> nb.Routers | None:
+    try:
+        return nb.routers(listing.stdout) if listing.ok else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _no_router(topology: Topology, host: str, found: nb.Routers, command: str) -> Problem:
@@ -83,6 +95,22 @@ def _gateways(topology: Topology, host: str, found: nb.Routers, name: str, comma
     what = f"not every host can be the gateway of {name}"
     advice = "An evacuated host is missing until it is restored; otherwise restart incus on the missing one."
     return [Problem(host, what, _list(hosts), _list(seen) or "none", command, advice)]
+
+
+def _rivals(host: str, found: nb.Routers, name: str, command: str) -> list[Problem]:
+    """Meshctl doesn't remove them: it can't know whose they are."""
+    return [
+        Problem(
+            host,
+            f"OVN's router {rival} has the address of {name} on the uplink, and takes its packets",
+            f"only {name}",
+            rival,
+            command,
+            f"An Incus that was set up anew leaves its routers behind. If no Incus uses it: ovn-nbctl lr-del {rival}",
+            final=True,
+        )
+        for rival in sorted(found.rivals(name))
+    ]
 
 
 def arp(topology: Topology, node: Node) -> list[str]:

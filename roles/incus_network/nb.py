@@ -46,6 +46,13 @@ class Routers:
         routers = (name.removesuffix(inside) for name in ports)
         return max(routers, key=lambda name: len(self.chassis(name)), default=None)
 
+    def rivals(self, router: str) -> frozenset[str]:
+        """Other routers with the same address on the uplink: both would answer for it."""
+        outside = "-lrp-ext"
+        own = self.ports.get(router + outside, frozenset())
+        sharing = (name for name, networks in self.ports.items() if name.endswith(outside) and networks & own)
+        return frozenset(name.removesuffix(outside) for name in sharing) - {router}
+
     def chassis(self, router: str) -> frozenset[str]:
         """The hosts that can be the router's gateway. Incus calls both after the network: `incus-net2`."""
         return self.gateways.get(router.removesuffix("-lr"), frozenset())

@@ -19,6 +19,9 @@ from meshctl.topology import Topology
 
 Json = Any
 FINGERPRINT = "5f29"
+UNITS = "\n".join(
+    f"Id={unit}\nActiveState=active\nUnitFileState=enabled\n" for unit in ("incus.socket", "incus-startup.service")
+)
 
 
 class Refused(Exception):  # noqa: N818
@@ -272,10 +275,9 @@ def world(topology: Topology) -> World:
 
 
 def hosts(topology: Topology, incus: World) -> dict[str, IncusHost]:
-    """A host for every node; no leftovers of any kind on its disk."""
-    return {
-        node.name: IncusHost(node.name, answers={"test *": Answer(status=1)}, world=incus) for node in topology.nodes
-    }
+    """A host for every node; its units run, and there are no leftovers of any kind on its disk."""
+    answers = {"test *": Answer(status=1), "systemctl show *": Answer(UNITS)}
+    return {node.name: IncusHost(node.name, answers=dict(answers), world=incus) for node in topology.nodes}
 
 
 def cluster(

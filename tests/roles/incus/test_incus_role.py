@@ -68,7 +68,7 @@ async def test_second_run_changes_nothing(triangle: Topology, hosts: dict[str, I
         host.queried.clear()
     await bootstrap(triangle, hosts)
     assert incusworld.changes(hosts) == before
-    assert [len(host.queried) for host in hosts.values()] == [4, 2, 2]
+    assert [len(host.queried) for host in hosts.values()] == [5, 3, 3]
 
 
 async def test_five_hosts(hosts: dict[str, IncusHost]) -> None:
@@ -138,6 +138,50 @@ async def test_a_users_pool_keeps_a_host_from_joining_and_nothing_is_changed(
 
 def test_voters_follow_from_the_number_of_members() -> None:
     assert [joining.voters(n) for n in (1, 2, 3, 5)] == [1, 1, 3, 3]
+
+
+# Daemons that don't run
+
+
+async def test_daemons_that_an_installation_did_not_start(
+    triangle: Topology, hosts: dict[str, IncusHost], incus: World
+) -> None:
+    for name, host in hosts.items():
+        asleep(incus, name, host)
+    await bootstrap(triangle, hosts)
+    assert hosts["node1"].ran[0] == "systemctl enable --now incus.socket incus-startup.service"
+    assert await verify(triangle, hosts) == []
+
+
+async def test_a_sleeping_member_is_woken_before_anybody_founds_a_cluster(
+    triangle: Topology, hosts: dict[str, IncusHost], incus: World
+) -> None:
+    incus.found("node1", "node2", "node3")
+    incus.pools["local"] = {"name": "local", "driver": "dir", "status": "Created", "config": {}, "used_by": []}
+    incus.pools["local"]["locations"] = ["node1", "node2", "node3"]
+    asleep(incus, "node1", hosts["node1"])
+    await bootstrap(triangle, hosts)
+    assert incusworld.changes(hosts) == ["node1: systemctl enable --now incus.socket incus-startup.service"]
+
+
+async def test_units_that_would_not_start_at_boot_are_enabled(
+    triangle: Topology, hosts: dict[str, IncusHost], incus: World
+) -> None:
+    incus.found("node1", "node2", "node3")
+    hosts["node2"].on("systemctl show *", incusworld.UNITS.replace("UnitFileState=enabled", "UnitFileState=disabled"))
+    hosts["node2"].on("systemctl enable *")
+    await bootstrap(triangle, hosts)
+    assert hosts["node2"].ran == ["systemctl enable --now incus.socket incus-startup.service"]
+
+
+def asleep(incus: World, name: str, host: IncusHost) -> None:
+    def wake() -> None:
+        incus.daemons[name].answers = True
+        host.on("systemctl show *", incusworld.UNITS)
+
+    incus.daemons[name].answers = False
+    host.on("systemctl show *", incusworld.UNITS.replace("active", "inactive").replace("enabled", "disabled"))
+    host.on("systemctl enable --now *", then=wake)
 
 
 # Killed

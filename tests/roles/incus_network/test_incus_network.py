@@ -170,6 +170,17 @@ async def test_killed_before_a_command(
     assert await verify(triangle, hosts) == []
 
 
+async def test_incus_is_restarted_where_an_online_host_is_no_gateway(
+    triangle: Topology, hosts: dict[str, IncusHost], incus: World
+) -> None:
+    await apply(triangle, hosts)
+    incus.status["node2"] = "Evacuated"
+    hosts["node1"].on("ovn-nbctl *", NORTHBOUND.replace('"node3"', '"gone"').replace('"node2"', '"gone"'))
+    hosts["node3"].on("systemctl restart incus.service")
+    await apply(triangle, hosts)
+    assert (hosts["node2"].ran, hosts["node3"].ran) == ([], ["systemctl restart incus.service"])
+
+
 # Networks that are in the way
 
 
@@ -262,6 +273,12 @@ def chassis_lost(_incus: World, hosts: dict[str, IncusHost]) -> None:
     hosts["node1"].on("ovn-nbctl *", NORTHBOUND.replace('"node3"', '"gone"'))
 
 
+def rival(_incus: World, hosts: dict[str, IncusHost]) -> None:
+    """Seen after Incus was set up anew: instances got no reply from the uplink, because another router took it."""
+    old = '["incus-net1-lr-lrp-ext","203.0.113.100/24"],["incus-net2-lr-lrp-ext"'
+    hosts["node1"].on("ovn-nbctl *", NORTHBOUND.replace('["incus-net2-lr-lrp-ext"', old))
+
+
 def silent_gateway(_incus: World, hosts: dict[str, IncusHost]) -> None:
     hosts["node2"].on("busybox arping *", status=0)
 
@@ -279,6 +296,7 @@ def no_nic(incus: World, _hosts: dict[str, IncusHost]) -> None:
         (another_database, "OVN has no router for the network overlay"),
         (no_database, "OVN's northbound database does not answer over TLS"),
         (chassis_lost, "not every host can be the gateway of incus-net2-lr"),
+        (rival, "OVN's router incus-net1-lr has the address of incus-net2-lr on the uplink, and takes its packets"),
         (silent_gateway, "the uplink's gateway does not answer on eth3"),
         (no_nic, "the default profile has no NIC"),
     ],
