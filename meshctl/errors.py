@@ -13,7 +13,9 @@
     │   ├── CommandError         a command failed; carries argv, status and stderr
     │   ├── CommandTimeout       a command ran longer than its deadline
     │   ├── ParseError           a daemon printed what no parser here understands
-    │   └── RefusedError     6   going on would destroy something meshctl did not make
+    │   ├── RefusedError     6   going on would destroy something meshctl did not make
+    │   ├── LockedError      5   another run holds the host's lock
+    │   └── LostLockError    5   this run's lock is gone; nothing more is changed
     ├── WaitError            4   a condition did not come true before its deadline
     ├── UnhealthyError       4   a layer's gate failed
     ├── SecretsError         1   the state folder or a key in it can't be used
@@ -112,6 +114,18 @@ class RefusedError(HostError):
     """Going on would destroy something that meshctl did not make."""
 
     exit_code = 6
+
+
+class LockedError(HostError):
+    """Another run holds the host's lock."""
+
+    exit_code = 5
+
+
+class LostLockError(HostError):
+    """The host's lock is not held any more; the change that wanted it was not made."""
+
+    exit_code = 5
 
 
 class WaitError(MeshctlError):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from meshctl.errors import MeshctlError
 from meshctl.roles.base import Problem
 
 
@@ -92,11 +93,13 @@ class Report:
     cpu_s: float
     max_rss_mb: float
     notes: tuple[str, ...] = ()
+    stopped: MeshctlError | None = None
+    """Why the run could not go on, when that was no step's fault: it lost its lock."""
 
     @property
     def ok(self) -> bool:
         """Whether every step of the run ended well."""
-        return all(result.state.good for result in self.results)
+        return self.stopped is None and all(result.state.good for result in self.results)
 
     @property
     def refused(self) -> bool:

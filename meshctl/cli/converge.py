@@ -2,9 +2,9 @@
 """`bootstrap` and `verify`: a plan, an executor, and the readers of its events."""
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +16,8 @@ from meshctl.cli.output import counted, emit_json
 if TYPE_CHECKING:
     from meshctl.cli.runlog import RunLog
     from meshctl.events import Event, Report
+    from meshctl.host.lock import locked
+    from meshctl.host.ssh import SshHost
     from meshctl.plan import Plan
     from meshctl.state import StateFolder
     from meshctl.topology import Topology
@@ -122,6 +124,8 @@ def _run(job: Job) -> int:
 
 def exit_code(report: "Report") -> int:
     """What the shell learns of a run that got to its end."""
+    if report.stopped:
+        return report.stopped.exit_code
     if report.interrupted:
         return INTERRUPTED
     if report.refused:
@@ -152,8 +156,26 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
     click.echo(f"connecting to {counted(len(job.topology.nodes), 'host')}", err=True)
     async with connected(job.topology, job.options, state, accept_new=job.accept_new) as hosts:
         cluster = Cluster(job.topology, hosts, state)
-        async with _progress(job.options) as show:
-            return await Executor(plan, cluster, _both(log.take, show), patience=job.patience).run()
+        async with _locked(job, hosts, log) as lease, _progress(job.options) as show:
+            report = await Executor(plan, cluster, _both(log.take, show), patience=job.patience).run()
+    return replace(report, stopped=lease.lost) if lease else report
+
+
+@asynccontextmanager
+async def _locked(job: Job, hosts: "Mapping[str, SshHost]", log: "RunLog") -> "AsyncIterator[locked | None]":
+    """The hosts' locks, for a run that changes hosts; the other runs need none."""
+    if job.command != "bootstrap":
+        yield None
+        return
+    from meshctl.host.holder import Holder
+    from meshctl.host.lock import locked
+
+    holder = Holder.here(log.files[0].stem)
+    async with locked(hosts, holder, say=lambda text: click.echo(text, err=True)) as lease:
+        log.note("locked", holder=str(holder))
+        yield lease
+    if lease.lost:
+        log.note("lock_lost", error=str(lease.lost))
 
 
 def _plan(job: Job) -> "Plan":

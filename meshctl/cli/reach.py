@@ -10,7 +10,8 @@ from functools import partial
 import click
 
 from meshctl.cli.options import Options
-from meshctl.host.connect import connect_all
+from meshctl.errors import HostError
+from meshctl.host.connect import HostsUnreachableError, connect, connect_all
 from meshctl.host.dial import OpenSocket, open_socket
 from meshctl.host.known_hosts import Confirm, KnownHosts
 from meshctl.host.ssh import SshHost
@@ -23,15 +24,42 @@ async def connected(
     topology: Topology, options: Options, state: StateFolder, *, accept_new: bool
 ) -> AsyncIterator[dict[str, SshHost]]:
     """All hosts, connected; closed again at the end. Raises what `connect_all` raises."""
-    open_one: OpenSocket = open_socket
-    if options.lab is not None:
-        topology, open_one = _into_lab(topology, options.lab_name(topology), state)
+    topology, open_one = _way(topology, options, state)
     known = KnownHosts(state, accept_new=accept_new, confirm=_confirm_here())
     hosts = await connect_all(topology, known, open_socket=open_one)
     try:
         yield hosts
     finally:
         await asyncio.gather(*(host.close() for host in hosts.values()))
+
+
+@asynccontextmanager
+async def reachable(
+    topology: Topology, options: Options, state: StateFolder
+) -> AsyncIterator[tuple[dict[str, SshHost], tuple[HostError, ...]]]:
+    """Those hosts that can be reached, and why the others can't. Raises HostsUnreachableError when none can."""
+    topology, open_one = _way(topology, options, state)
+    known = KnownHosts(state, accept_new=False, confirm=_confirm_here())
+    tasks = [connect(node, topology.ssh, known, open_socket=open_one) for node in topology.nodes]
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    hosts = {result.name: result for result in results if isinstance(result, SshHost)}
+    try:
+        errors = [result for result in results if isinstance(result, BaseException)]
+        expected = [error for error in errors if isinstance(error, HostError)]
+        for error in errors:
+            if error not in expected:
+                raise error
+        if not hosts:
+            raise HostsUnreachableError(expected, len(tasks))
+        yield hosts, tuple(expected)
+    finally:
+        await asyncio.gather(*(host.close() for host in hosts.values()))
+
+
+def _way(topology: Topology, options: Options, state: StateFolder) -> tuple[Topology, OpenSocket]:
+    if options.lab is None:
+        return topology, open_socket
+    return _into_lab(topology, options.lab_name(topology), state)
 
 
 def _into_lab(topology: Topology, name: str, state: StateFolder) -> tuple[Topology, OpenSocket]:
@@ -63,10 +91,10 @@ def _confirm_here() -> Confirm | None:
 async def _confirm(node: Node, fingerprint: str) -> bool:
     click.echo(f"The host key of {node.name} ({node.management}) is unknown: {fingerprint}", err=True)
     click.echo("Is it the one that the host's console shows? [y/N] ", err=True, nl=False)
-    return (await _line()).strip().lower() in {"y", "yes"}
+    return (await typed_line()).strip().lower() in {"y", "yes"}
 
 
-async def _line() -> str:
+async def typed_line() -> str:
     """A line that the operator types, while the connections to other hosts go on and Ctrl-C works."""
     loop = asyncio.get_running_loop()
     typed = asyncio.Event()

@@ -18,7 +18,10 @@ def as_json(report: Report) -> dict[str, Any]:
         "critical_path": [result.step.id for result in report.critical_path],
         "controller": {"cpu_s": round(report.cpu_s, 3), "max_rss_mb": round(report.max_rss_mb, 1)},
         "steps": [_step(result) for result in report.results],
-        "problems": [_problem(result.step.id, problem) for result in report.results for problem in result.problems],
+        "problems": [
+            *([_problem("", _from_error(report.stopped))] if report.stopped else []),
+            *(_problem(result.step.id, problem) for result in report.results for problem in result.problems),
+        ],
     }
 
 

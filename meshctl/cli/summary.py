@@ -27,7 +27,10 @@ def summarize(report: Report, *, again: str, log: str, style: Style) -> str:
 
 
 def _headline(report: Report, style: Style) -> Iterator[str]:
-    if report.interrupted:
+    if report.stopped:
+        yield style(f"{report.cluster}: stopped", "red") + f" after {report.wall_s:.1f} s: {report.stopped}"
+        yield f"  {report.stopped.advice}"
+    elif report.interrupted:
         yield style(f"{report.cluster}: interrupted", "magenta") + f" after {report.wall_s:.1f} s"
     elif report.ok:
         yield style(f"{report.cluster} is healthy", "green") + f", {_what_changed(report)}, {report.wall_s:.1f} s"

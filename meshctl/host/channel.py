@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncssh
@@ -73,6 +74,41 @@ class _Session(asyncssh.SSHClientSession[bytes]):
             self.closed.set_result(None)
 
 
+class Dialogue:
+    """A command that goes on until its stdin ends or the connection does, on a channel of its own."""
+
+    def __init__(self, channel: asyncssh.SSHClientChannel[bytes], session: _Session) -> None:
+        self._channel = channel
+        self._session = session
+
+    @property
+    def closed(self) -> "asyncio.Future[None]":
+        """Done when it has ended."""
+        return self._session.closed
+
+    @property
+    def status(self) -> int | None:
+        """How it ended; None while it runs, and when the connection ended before it did."""
+        return self._session.status
+
+    @property
+    def stderr(self) -> str:
+        """What it has complained about so far."""
+        return self._session.stderr.decode(errors="replace")
+
+    def write(self, data: bytes) -> None:
+        """To its stdin; lost when it has ended, which `closed` says."""
+        with suppress(OSError):  # BrokenPipeError, from asyncssh
+            self._channel.write(data)
+
+    async def end(self, seconds: float) -> None:
+        """Close its stdin and give it some time to end by itself."""
+        with suppress(OSError):
+            self._channel.write_eof()
+        await asyncio.wait({self.closed}, timeout=seconds)
+        self._channel.abort()
+
+
 class Channels:
     """Opens channels on one connection; counts them."""
 
@@ -102,6 +138,10 @@ class Channels:
         if session.status is None:
             raise lost(self.host, what)
         return Ended(session.status, bytes(session.stdout), bytes(session.stderr))
+
+    async def talk(self, command: str, what: str, on_data: Callable[[bytes], None]) -> Dialogue:
+        """Start a command that goes on; `on_data` gets what it prints. Raises as `execute` does for a start."""
+        return Dialogue(*await self._open(command, what, on_data))
 
     async def _open(
         self, command: str, what: str, on_data: Callable[[bytes], None] | None

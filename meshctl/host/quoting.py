@@ -37,9 +37,12 @@ def join(argv: Sequence[str]) -> str:
     return " ".join(quote(argument) for argument in argv)
 
 
-def one_line(argv: Sequence[str], seconds: float, *, sudo: bool) -> bytes:
-    """The line that ONE_COMMAND reads: the command as root in `/`, ended after `seconds` and killed 5 s later."""
-    limited = ("timeout", "-k", "5", f"{seconds:.3f}", *argv)
+def one_line(argv: Sequence[str], seconds: float | None, *, sudo: bool, before: Sequence[str] = ()) -> bytes:
+    """The line that ONE_COMMAND reads: the command as root in `/`, ended after `seconds` and killed 5 s later.
+
+    None: no limit. `before` are the first words of another command that starts this one, limit and all.
+    """
+    limited = (*before, *(() if seconds is None else ("timeout", "-k", "5", f"{seconds:.3f}")), *argv)
     if sudo:
         body = f"cd /; exec {join((*SUDO, 'env', *ENVIRONMENT, *limited))}"
     else:

@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import asyncssh
 
 from meshctl.errors import CommandError, CommandTimeout, ConnectionLost, HostError
 from meshctl.host import batch, filing, quoting
 from meshctl.host.base import QUERY_TIMEOUT, RUN_TIMEOUT, Files, Host, Result
-from meshctl.host.channel import Channels, lost
+from meshctl.host.channel import Channels, Dialogue, lost
 
 CHANNELS = 4
 """At once, on one connection. sshd allows 10 (MaxSessions) but frees them late: 4 never met a refusal, 6 did."""
@@ -29,6 +29,16 @@ SLOWEST_LINK = 200_000.0
 
 Dial = Callable[[float | None], Awaitable[asyncssh.SSHClientConnection]]
 """Connects anew; the argument is how many seconds to keep trying, None for the topology's `connect_timeout`."""
+
+
+class Guard(Protocol):
+    """Stands before every change; the lock's (`lock.py`)."""
+
+    before: tuple[str, ...]
+    """The command that starts a change on the host, or doesn't."""
+
+    def check(self, answer: batch.Answer | None = None) -> None:
+        """Before the change: raise if it must not be made. With what it left behind: raise if it was not made."""
 
 
 @dataclass(eq=False, slots=True)
@@ -61,6 +71,7 @@ class SshHost(Host):
         self, name: str, connection: asyncssh.SSHClientConnection, dial: Dial, *, sudo: bool, grace: float = GRACE
     ) -> None:
         self.name = name
+        self.guard: Guard | None = None
         self._grace = grace
         self._dial = dial
         self._sudo = sudo
@@ -108,8 +119,7 @@ class SshHost(Host):
     ) -> Result:
         """See Host. When cancelled, the command on the host goes on until it ends or reaches its deadline."""
         del reason  # for those who watch
-        async with self._run_slots, self._slots:
-            return self._judge(argv, await self._execute(argv, stdin or b"", timeout), ok)
+        return self._judge(argv, await self._change(argv, stdin or b"", timeout), ok)
 
     async def put(self, files: Files) -> frozenset[str]:
         """See Host. Written files are looked at again: HostError when one is still not as it should be.
@@ -130,6 +140,12 @@ class SshHost(Host):
             return frozenset()
         seen = filing.parse_look((await self._ask(filing.look(files), QUERY_TIMEOUT)).stdout)
         return frozenset(filing.differing(files, seen))
+
+    async def talk(self, argv: Sequence[str], what: str, on_data: Callable[[bytes], None]) -> Dialogue:
+        """Start a command that goes on, in a channel beside those of the others; see Dialogue."""
+        dialogue = await self._channels.talk(quoting.ONE_COMMAND, what, on_data)
+        dialogue.write(quoting.one_line(argv, None, sudo=self._sudo))
+        return dialogue
 
     async def reconnect(self, *, seconds: float | None = None) -> None:
         """Leave the connection and make a new one, trying for `seconds` (default: the topology's connect_timeout).
@@ -166,8 +182,20 @@ class SshHost(Host):
 
     # One command on a channel of its own
 
-    async def _execute(self, argv: Sequence[str], stdin: bytes, seconds: float) -> batch.Answer:
-        line = quoting.one_line(argv, seconds, sudo=self._sudo)
+    async def _change(self, argv: Sequence[str], stdin: bytes, seconds: float) -> batch.Answer:
+        async with self._run_slots, self._slots:
+            guard = self.guard
+            if guard is None:
+                return await self._execute(argv, stdin, seconds)
+            guard.check()
+            answer = await self._execute(argv, stdin, seconds, guard.before)
+            guard.check(answer)
+            return answer
+
+    async def _execute(
+        self, argv: Sequence[str], stdin: bytes, seconds: float, before: Sequence[str] = ()
+    ) -> batch.Answer:
+        line = quoting.one_line(argv, seconds, sudo=self._sudo, before=before)
         began = time.monotonic()
         try:
             async with asyncio.timeout(seconds + self._grace):
@@ -181,8 +209,7 @@ class SshHost(Host):
     async def _store(self, files: Files) -> None:
         stream = filing.archive(files)
         seconds = RUN_TIMEOUT + len(stream) / SLOWEST_LINK
-        async with self._run_slots, self._slots:
-            answer = await self._execute(filing.store(files), stream, seconds)
+        answer = await self._change(filing.store(files), stream, seconds)
         said = answer.stderr.decode(errors="replace")
         if answer.status != 0:
             raise CommandError(self.name, ("put", *files), answer.status, said, advice=filing.advice(said))

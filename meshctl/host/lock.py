@@ -1,0 +1,117 @@
+"""One run at a time: a lock on the hosts themselves, held by processes that live and die with this run's connections.
+
+What it guarantees is in docs/operations/locking.md, how the hosts' part works in `lockscripts.py`.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from meshctl.errors import CommandError, LostLockError
+from meshctl.host import lockscripts
+from meshctl.host.base import Host
+from meshctl.host.holder import Holder
+from meshctl.host.hostlock import HostLock, Limits
+from meshctl.host.ssh import SshHost
+
+LIMITS = Limits()
+
+
+def _ignore(_text: str) -> None:
+    return
+
+
+class locked:  # noqa: N801  (a context manager that reads like a word of the language)
+    """`async with locked(hosts, holder) as lease`: this run alone changes these hosts, and if it loses that, nobody.
+
+    The first host by name decides between runs that start together: only who has it asks the others, all at once.
+    Raises LockedError when another run has a host, with nothing locked. When a lock is taken away inside, the body is
+    cancelled and LostLockError raised; a body that turns the cancellation into a result finds the error in `lost`.
+    When a host is merely out of reach its own changes are refused and the body goes on: as long as
+    one host is locked nobody else can have them all.
+    """
+
+    def __init__(
+        self,
+        hosts: Mapping[str, SshHost],
+        holder: Holder,
+        *,
+        limits: Limits = LIMITS,
+        say: Callable[[str], None] = _ignore,
+    ) -> None:
+        self.lost: LostLockError | None = None
+        """Why the body was cancelled."""
+        self._locks = [HostLock(hosts[name], holder, limits, on_lost=self._on_lost, say=say) for name in sorted(hosts)]
+        self._task: asyncio.Task[object] | None = None
+        self._inside = False
+        self._cancelled = False
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.current_task()
+        try:
+            await self._locks[0].take()
+            await _all_or_first_error([lock.take() for lock in self._locks[1:]])
+        except BaseException:
+            await self._release()
+            raise
+        self._inside = True
+        if self.lost is not None:  # while the others were being locked
+            await self.__aexit__(None, None, None)
+            raise self.lost
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inside = False
+        await self._release()
+        if self._cancelled and self._task is not None:
+            others = self._task.uncancel()  # as asyncio.timeout does: a Ctrl-C that came too goes on
+            if kind is asyncio.CancelledError and not others and self.lost is not None:
+                raise self.lost from None
+
+    async def _release(self) -> None:
+        await asyncio.gather(*(lock.release() for lock in self._locks))
+
+    def _on_lost(self, error: LostLockError, taken_away: bool) -> None:  # noqa: FBT001  (a callback's argument)
+        if not taken_away or self.lost is not None:
+            return
+        self.lost = error
+        if self._inside and self._task is not None and self._task is not asyncio.current_task():
+            self._cancelled = self._task.cancel()
+
+
+async def _all_or_first_error(takers: Sequence[Coroutine[object, object, None]]) -> None:
+    results = await asyncio.gather(*takers, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A lock that a living run holds on a host."""
+
+    epoch: str
+    holder: Holder
+
+
+async def look(host: Host, limits: Limits = LIMITS) -> Shown | None:
+    """Who holds the host's lock; None when nobody does. A dead holder is nobody."""
+    said = (await host.query(lockscripts.show(limits.folder))).stdout.splitlines()
+    return Shown(said[0], Holder.decode("".join(said[1:]))) if said else None
+
+
+async def break_lock(host: Host, shown: Shown, limits: Limits = LIMITS) -> bool:
+    """Take the lock away from the run that was shown: it makes no further change.
+
+    False when that run had it no more, whoever has it now. What it had already begun is waited for by whoever locks the
+    host next. Raises CommandError when the lock isn't free afterwards.
+    """
+    argv = lockscripts.break_off(limits.folder, shown.epoch)
+    result = await host.run(argv, reason=f"the operator breaks the lock of {shown.holder}", ok=None)
+    if result.status not in {0, lockscripts.CHANGED}:
+        raise CommandError(host.name, ("unlock",), result.status, result.stderr)
+    return result.ok

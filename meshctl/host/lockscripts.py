@@ -1,0 +1,159 @@
+r"""The lock's part on a host: four POSIX scripts around three files in one folder. Pure; `lock.py` does the talking.
+
+    lock      a live holder has it locked (flock), for as long as it lives
+    holder    "EPOCH PID START", and below it who that is (JSON); replaced by renaming, so it is always whole
+    commands  every change has it locked, shared, from before it looks at the epoch until it has ended
+
+The *epoch* is a random word that a holder makes up when it takes the lock: no two are alike, so an old one can't come
+back, not even after a reboot has emptied /run. PID and START (field 22 of proc(5)'s stat) name the holder's
+process beyond doubt, so that its death shows without asking anybody.
+
+Why no change of an old holder can come after a new one has the lock: the new one first writes its epoch, and then
+waits until nobody has `commands`. A change that had looked before has it until it ends; one that looks later
+finds the new epoch and does nothing.
+"""
+
+from meshctl.host.holder import Holder
+
+FOLDER = "/run/meshctl"
+"""Of root alone. The batches' folders are /run/meshctl.XXXXXX."""
+
+SAYS = "meshctl-lock "
+"""Before every line that the scripts print: login scripts may print others."""
+
+LOST = 75
+"""Status of a change that was not begun because the lock is lost (EX_TEMPFAIL); told apart by its words."""
+
+CHANGED = 3
+"""Status of `break_off` when another holder than the named one, or none, has the lock."""
+
+_ALIVE = r"""
+alive() {
+{ { read -r epoch pid start && read -r whose; } <"$d/holder" && read -r stat <"/proc/$pid/stat"; } 2>/dev/null ||
+return 1;
+set -- ${stat##*) };
+[ "$1" != Z ] && [ "${20}" = "$start" ];
+};
+"""
+# The name in stat may hold blanks and brackets: what counts begins behind the last ")", with the state, field 3.
+
+_RUNNING = r"""
+running() {
+for fd in /proc/[0-9]*/fd/7; do
+[ "$fd" -ef "$d/commands" ] || continue
+fd=${fd#/proc/}
+tr '\0\n' '\n ' <"/proc/${fd%%/*}/cmdline" 2>/dev/null | tail -n +11 | tr '\n' ' ' | cut -c1-200
+break
+done
+}
+"""
+# The eleventh word of a guarded command's shell is the command's own first (see `guard` and quoting.one_line).
+
+_HOLD = (
+    r"""
+umask 077
+d=$1 mine=$2 limit=$3 about=$4
+say() { printf 'meshctl-lock %s\n' "$*"; }
+fail() { say "failed $*"; exit 1; }
+"""
+    + _ALIVE
+    + _RUNNING
+    + r"""
+command -v flock >/dev/null || fail "there is no flock (Debian's package util-linux)"
+[ -d "$d" ] || mkdir -p "$d" 2>/dev/null || [ -d "$d" ] || fail "$d can't be made"
+{ command exec 8>>"$d/commands" 9>>"$d/lock"; } 2>/dev/null || fail "$d/lock can't be written"
+tries=0
+until flock -n 9; do
+alive && say "busy $whose" && exit 0
+tries=$((tries + 1))
+[ "$tries" -lt 100 ] || { say busy; exit 0; }
+sleep 0.02
+done
+read -r stat </proc/$$/stat
+set -- ${stat##*) }
+line="$mine $$ ${20}"
+printf '%s\n%s\n' "$line" "$about" 2>/dev/null >"$d/holder.new" && mv -f "$d/holder.new" "$d/holder" ||
+fail "$d/holder can't be written"
+ours() { read -r seen <"$d/holder" && [ "$seen" = "$line" ]; } 2>/dev/null
+trap 'ours && rm -f "$d/holder"' EXIT
+held= told=
+while :; do
+if [ -z "$held" ]; then
+if flock -n 8; then
+held=1
+exec 8>&-
+say held
+elif [ -z "$told" ]; then
+told=1
+say "waits $(running)"
+fi
+fi
+beat=$(timeout "$limit" dd bs=64 count=1 2>/dev/null 8>&- 9>&-) || { say "over expired"; exit 0; }
+[ -n "$beat" ] || exit 0
+ours || { say "over broken"; exit 0; }
+say "beat $beat"
+done
+"""
+)
+# A lock whose holder has no name yet was taken a moment ago: hence `until`. The reader of the heartbeat must not
+# inherit the locks: it outlives a killed holder.
+
+_GUARD = (
+    "d=$1 mine=$2; shift 2; now=; "
+    + _ALIVE.replace("\n", " ")
+    + '{ command exec 7<"$d/commands"; } 2>/dev/null && flock -s -w 5 7 && alive && [ "$epoch" = "$mine" ] || '
+    '{ alive && [ "$epoch" != "$mine" ] && now=$whose; printf "meshctl-lock lost %s\\n" "$now" >&2; exit 75; }; '
+    '(exec 7<&-; exec "$@"); exit $?'
+)
+# On one line, for `running`. The command must not inherit the lock: it may start a daemon.
+
+_SHOW = "d=$1\n" + _ALIVE + r"""alive || exit 0; printf '%s\n' "$epoch" "$whose" """
+
+_BREAK = (
+    "d=$1 shown=$2\n"
+    + _ALIVE
+    + r"""
+alive && [ "$epoch" = "$shown" ] || exit 3
+rm -f "$d/holder"
+kill -KILL "$pid"
+flock -w 5 "$d/lock" true
+"""
+)
+
+
+def hold(folder: str, epoch: str, seconds: float, holder: Holder) -> list[str]:
+    """Take the lock and hold it until stdin ends or is silent for `seconds`.
+
+    Prints `held`, or `busy HOLDER`, or `failed WHY`; before `held` perhaps `waits COMMAND`: the lock is taken, but that
+    command of an earlier holder still runs. Then `beat` and what came on stdin, and at last `over` and why.
+    """
+    return ["sh", "-c", _HOLD, "sh", folder, epoch, f"{seconds:g}", holder.encode()]
+
+
+def guard(folder: str, epoch: str) -> tuple[str, ...]:
+    """What stands before a command that may only start while `epoch`'s holder lives.
+
+    Otherwise it ends with LOST and says so on stderr, with the holder that there is instead.
+    """
+    return ("sh", "-c", _GUARD, "sh", folder, epoch)
+
+
+def lost(status: int, stderr: bytes) -> Holder | str | None:
+    """What a guarded command says about the lock: None that it has run, else the new holder, or "" for nobody."""
+    if status != LOST:
+        return None
+    last = stderr.decode(errors="replace").rstrip("\n").rsplit("\n", 1)[-1]
+    if not last.startswith(f"{SAYS}lost"):
+        return None
+    words = last.removeprefix(f"{SAYS}lost").strip()
+    return Holder.decode(words) if words else ""
+
+
+def show(folder: str) -> list[str]:
+    """Print epoch and holder, one line each; nothing when no living holder has the lock."""
+    return ["sh", "-c", _SHOW, "sh", folder]
+
+
+def break_off(folder: str, epoch: str) -> list[str]:
+    """End the holder with this epoch, and see that the lock is free. Status CHANGED when it is not (any more) there."""
+    return ["sh", "-c", _BREAK, "sh", folder, epoch]

@@ -1,0 +1,385 @@
+"""Two operators, one host: the lock's scripts really run, behind a real SSH server."""
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meshctl.errors import ConnectionLost, HostError, LockedError, LostLockError
+from meshctl.host.base import text
+from meshctl.host.connect import connect
+from meshctl.host.holder import Holder
+from meshctl.host.hostlock import Limits
+from meshctl.host.known_hosts import KnownHosts
+from meshctl.host.lock import break_lock, locked, look
+from meshctl.host.lockscripts import LOST, guard
+from meshctl.host.ssh import SshHost
+from meshctl.host.wait import until
+from meshctl.topology import Node
+from meshctl.topology.document import Ssh
+from tests.ssh import fifo as fifos
+from tests.ssh.sshd import Server
+
+ANNA = Holder("anna", "laptop7", "2026-11-20 11:40:51 UTC", "20261120T114051Z-bootstrap", "4711")
+BOB = replace(ANNA, who="bob", where="desk2")
+
+
+@pytest.fixture
+def limits(tmp_path: Path) -> Limits:
+    return Limits(folder=str(tmp_path / "lock"), beat=0.05, silence=20, host=30, settle=20)
+
+
+@pytest.fixture
+async def other(node: Node, ssh: Ssh, known_hosts: KnownHosts, host: SshHost) -> AsyncIterator[SshHost]:
+    """The same host, reached by the other operator."""
+    async with await connect(node, ssh, known_hosts) as connected:
+        yield connected
+
+
+def pid_of_holder(limits: Limits) -> int:
+    return int(Path(limits.folder, "holder").read_text().split()[1])
+
+
+async def free(host: SshHost, limits: Limits) -> None:
+    """Wait until nobody holds the lock."""
+
+    async def held() -> str:
+        return str(await look(host, limits) or "")
+
+    await until("the lock to be free", held, timeout=10, every=0.02)
+
+
+async def test_the_second_is_refused_with_the_words_of_the_first(host: SshHost, other: SshHost, limits: Limits) -> None:
+    async with locked({"node1": host}, ANNA, limits=limits):
+        with pytest.raises(LockedError) as caught:
+            async with locked({"node1": other}, BOB, limits=limits):
+                pytest.fail("two have the lock")
+        assert (await host.run(["echo", "on"], reason="test")).stdout == "on\n"
+    for words in ("anna", "laptop7", "2026-11-20 11:40:51 UTC", "20261120T114051Z-bootstrap", "4711"):
+        assert words in str(caught.value)
+    assert caught.value.exit_code == 5
+    assert "meshctl unlock" in caught.value.advice
+    async with locked({"node1": other}, BOB, limits=limits):
+        assert await look(host, limits) is not None
+    assert await look(host, limits) is None
+
+
+async def test_changes_are_made_as_without_a_lock(host: SshHost, limits: Limits, tmp_path: Path) -> None:
+    target = tmp_path / "a b"
+    async with locked({"node1": host}, ANNA, limits=limits):
+        assert (await host.run(["cat"], reason="test", stdin=b"in\n")).stdout == "in\n"
+        failed = await host.run(["sh", "-c", "echo 'o\nut' >&2; exit 75"], reason="test", ok=(75,))
+        assert (failed.status, failed.stderr) == (75, "o\nut\n")
+        file = text("x\n", owner=str(os.getuid()), group=str(os.getgid()))
+        assert await host.put({str(target): file}) == {str(target)}
+    assert target.read_text() == "x\n"
+
+
+async def test_a_lock_whose_connection_has_ended_is_free_at_once(
+    host: SshHost, other: SshHost, server: Server, limits: Limits
+) -> None:
+    async with locked({"node1": host}, ANNA, limits=limits):
+        server.connections[0].abort()
+        await free(other, limits)  # long before `limits.host`
+        async with locked({"node1": other}, BOB, limits=limits):
+            pass
+
+
+async def at_work(lease: locked, inside: asyncio.Event) -> None:
+    """A run that goes on until it loses the lock."""
+    async with lease:
+        inside.set()
+        await asyncio.sleep(20)
+
+
+@asynccontextmanager
+async def losing(lease: locked, because: str) -> AsyncIterator[None]:
+    """A run that has the lock, and must have lost it soon after the end of the body."""
+    inside = asyncio.Event()
+    task = asyncio.create_task(at_work(lease, inside))
+    await inside.wait()
+    yield
+    with pytest.raises(LostLockError, match=because):
+        await asyncio.wait_for(task, 10)
+
+
+async def test_a_killed_holder_frees_the_lock_and_ends_the_run(host: SshHost, other: SshHost, limits: Limits) -> None:
+    async with losing(locked({"node1": host}, ANNA, limits=limits), "its holder process there was ended"):
+        os.kill(pid_of_holder(limits), signal.SIGKILL)
+    async with locked({"node1": other}, BOB, limits=limits):
+        pass
+
+
+async def test_a_host_without_heartbeat_frees_the_lock(host: SshHost, other: SshHost, limits: Limits) -> None:
+    """The connection stays: as when the controller was stopped, or a partition swallows what it sends."""
+    silent = replace(limits, beat=60, host=0.3)
+    async with losing(locked({"node1": host}, ANNA, limits=silent), "has not heard from this run"):
+        await free(other, limits)
+        async with locked({"node1": other}, BOB, limits=limits):
+            pass
+
+
+async def test_after_a_silence_nothing_is_changed_but_the_run_goes_on(
+    host: SshHost, limits: Limits, tmp_path: Path
+) -> None:
+    """A stopped holder still has the lock, so nobody else can have it either."""
+    mark = tmp_path / "mark"
+    async with locked({"node1": host}, ANNA, limits=replace(limits, silence=0.2)) as lease:
+        holder = pid_of_holder(limits)
+        os.kill(holder, signal.SIGSTOP)
+        try:
+
+            async def refused() -> str:
+                try:
+                    await host.run(["true"], reason="test")
+                except LostLockError as error:
+                    return "" if "has not answered" in str(error) else str(error)
+                return "not refused"
+
+            await until("the silence", refused, timeout=5, every=0.02)
+            with pytest.raises(LostLockError):
+                await host.run(["touch", str(mark)], reason="test")
+            assert (await host.query(["echo", "looking"])).ok
+        finally:
+            os.kill(holder, signal.SIGCONT)
+        assert lease.lost is None
+    assert not mark.exists()
+
+
+async def take_over(host: SshHost, limits: Limits, stack: AsyncExitStack) -> None:
+    """As it looks to a controller that was stopped and doesn't know yet: its holder is gone, another one is there."""
+    shown = await look(host, limits)
+    assert shown
+    assert await break_lock(host, shown, limits)
+    await stack.enter_async_context(locked({"node1": host}, BOB, limits=limits))
+
+
+async def test_a_stale_controller_changes_nothing(
+    host: SshHost, other: SshHost, limits: Limits, tmp_path: Path
+) -> None:
+    ran, wrote = tmp_path / "ran", tmp_path / "wrote"
+    lease = locked({"node1": host}, ANNA, limits=limits)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(lease)
+        lock = lease._locks[0]
+        assert lock._pulse
+        lock._pulse.cancel()  # it hears nothing of its loss
+        lock._lose = lambda *_, **__: None  # type: ignore[method-assign]
+        await take_over(other, limits, stack)
+        answer = await host._execute(["touch", str(ran)], b"", 5, lock.before)
+        assert answer.status == LOST
+        del lock._lose
+        lease._inside = False  # its body is this test, which goes on
+        for change in (host.run(["touch", str(ran)], reason="test"), host.put({str(wrote): text("x")})):
+            with pytest.raises(LostLockError, match="bob on desk2"):
+                await change
+        assert (await other.run(["echo", "on"], reason="test")).stdout == "on\n"
+    assert not ran.exists()
+    assert not wrote.exists()
+
+
+async def test_a_change_that_had_begun_is_waited_for(
+    host: SshHost, other: SshHost, limits: Limits, tmp_path: Path
+) -> None:
+    fifo, said = fifos.make(tmp_path / "fifo"), list[str]()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(locked({"node1": host}, ANNA, limits=limits))
+        change = asyncio.create_task(host.run(["cat", str(fifo)], reason="test"))
+        descriptor = await opened(fifo)
+        await host.close()
+        await asyncio.gather(change, return_exceptions=True)
+        second = locked({"node1": other}, BOB, limits=limits, say=said.append)
+        taking = asyncio.create_task(stack.enter_async_context(second))
+
+        async def told() -> str:
+            return "" if said else "nothing said"
+
+        await until("the words about it", told, timeout=5, every=0.01)
+        assert said == [f"node1: a command of an earlier run has not ended yet: cat {fifo}"]
+        shown = await look(other, limits)
+        assert shown
+        assert shown.holder.who == "bob"
+        assert not taking.done()
+        os.close(descriptor)
+        await taking
+        assert (await other.run(["echo", "on"], reason="test")).stdout == "on\n"
+
+
+async def opened(fifo: Path) -> int:
+    """The writing end, as soon as somebody reads."""
+    found: list[int] = []
+
+    async def reader() -> str:
+        try:
+            found.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            return str(error)
+        return ""
+
+    await until(f"a reader of {fifo}", reader, timeout=5, every=0.01)
+    return found[0]
+
+
+async def test_a_change_that_does_not_end_is_named(
+    host: SshHost, other: SshHost, limits: Limits, tmp_path: Path
+) -> None:
+    fifo = fifos.make(tmp_path / "fifo")
+    async with locked({"node1": host}, ANNA, limits=limits):
+        change = asyncio.create_task(host.run(["cat", str(fifo)], reason="test"))
+        descriptor = await opened(fifo)
+        await host.close()
+        await asyncio.gather(change, return_exceptions=True)
+        with pytest.raises(LockedError, match=rf"has not ended within 0\.5 s: cat {fifo}"):
+            async with locked({"node1": other}, BOB, limits=replace(limits, settle=0.5)):
+                pass
+        os.close(descriptor)
+        await free(other, limits)
+
+
+@pytest.fixture
+async def hosts(
+    node: Node, ssh: Ssh, known_hosts: KnownHosts, tmp_path: Path
+) -> AsyncIterator[list[dict[str, SshHost]]]:
+    """Three hosts as each of two operators reaches them: one server, a lock of its own for each host."""
+    async with AsyncExitStack() as stack:
+        yield [
+            {
+                name: await stack.enter_async_context(await connect(replace(node, name=name), ssh, known_hosts))
+                for name in ("node1", "node2", "node3")
+            }
+            for _ in range(2)
+        ]
+
+
+RESULTS = ["refused", "won"]
+
+
+async def start_together(*leases: locked) -> list[str]:
+    both = asyncio.Event()
+
+    async def operator(lease: locked) -> str:
+        try:
+            async with lease:
+                await both.wait()
+                return "won"
+        except LockedError:
+            return "refused"
+
+    tasks = [asyncio.create_task(operator(lease)) for lease in leases]
+    async with asyncio.timeout(10):
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        both.set()
+        return await asyncio.gather(*tasks)
+
+
+async def test_of_two_that_start_together_one_wins(host: SshHost, other: SshHost, limits: Limits) -> None:
+    for _ in range(20):
+        leases = (locked({"node1": one}, holder, limits=limits) for one, holder in ((host, ANNA), (other, BOB)))
+        assert sorted(await start_together(*leases)) == RESULTS
+
+
+async def test_unlocking_ends_the_run_before_its_next_change(
+    host: SshHost, other: SshHost, limits: Limits, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    async with losing(locked({"node1": host}, ANNA, limits=limits), "meshctl unlock"):
+        shown = await look(other, limits)
+        assert shown
+        assert shown.holder == ANNA
+        assert await break_lock(other, shown, limits)
+        assert not await break_lock(other, shown, limits)
+        assert await look(other, limits) is None
+        with pytest.raises(LostLockError) as caught:
+            await host.run(["touch", str(mark)], reason="test")
+    assert caught.value.exit_code == 5
+    assert not mark.exists()
+
+
+async def test_unlocking_spares_a_run_that_was_not_shown(host: SshHost, other: SshHost, limits: Limits) -> None:
+    async with locked({"node1": host}, ANNA, limits=limits):
+        shown = await look(other, limits)
+    assert shown
+    async with locked({"node1": host}, ANNA, limits=limits):
+        assert not await break_lock(other, shown, limits)
+        assert await look(other, limits)
+
+
+async def test_an_emptied_folder_is_a_lost_lock(host: SshHost, other: SshHost, limits: Limits, tmp_path: Path) -> None:
+    """As after a reboot: whoever comes next begins anew there, and the old epoch is nobody's."""
+    mark = tmp_path / "mark"
+    lease = locked({"node1": host}, ANNA, limits=replace(limits, beat=60))
+    async with losing(lease, "has lost its lock"):
+        shutil.rmtree(limits.folder)
+        with pytest.raises(LostLockError):
+            await host.run(["touch", str(mark)], reason="test")
+    async with locked({"node1": other}, BOB, limits=limits):
+        assert (await host._execute(["touch", str(mark)], b"", 5, lease._locks[0].before)).status == LOST
+        with pytest.raises(LostLockError):
+            await host.run(["touch", str(mark)], reason="test")
+    assert not mark.exists()
+
+
+async def test_a_holder_that_was_replaced_ends_by_itself(host: SshHost, limits: Limits) -> None:
+    async with losing(locked({"node1": host}, ANNA, limits=limits), "taken or emptied"):
+        shutil.rmtree(limits.folder)
+
+
+async def test_looking_needs_no_lock(host: SshHost, other: SshHost, limits: Limits) -> None:
+    async with locked({"node1": host}, ANNA, limits=limits):
+        assert (await other.query(["echo", "seen"])).stdout == "seen\n"
+        assert await other.differing({"/etc/hostname": text("x")})
+
+
+async def test_a_host_that_cannot_be_locked_says_why(host: SshHost, limits: Limits, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HostError, match=r"the host can't be locked: .*file/lock can't be made"):
+        async with locked({"node1": host}, ANNA, limits=replace(limits, folder=str(tmp_path / "file/lock"))):
+            pass
+    assert host.guard is None
+
+
+def apart(lease: locked, limits: Limits) -> locked:
+    """A folder for each host, as the hosts are one machine here."""
+    for lock in lease._locks:
+        folder = f"{limits.folder}.{lock._host.name}"
+        lock._limits = replace(limits, folder=folder)
+        lock.before = guard(folder, lock._epoch)
+    return lease
+
+
+async def test_a_lock_on_one_of_several_hosts_frees_all(hosts: list[dict[str, SshHost]], limits: Limits) -> None:
+    mine, theirs = hosts
+    async with apart(locked({"node3": theirs["node3"]}, BOB, limits=limits), limits):
+        with pytest.raises(LockedError, match="node3: locked by bob"):
+            async with apart(locked(mine, ANNA, limits=limits), limits):
+                pass
+        assert all(host.guard is None for host in mine.values())
+        async with apart(locked({name: mine[name] for name in ("node1", "node2")}, ANNA, limits=limits), limits):
+            pass
+
+
+async def test_of_two_that_start_together_on_several_hosts_one_wins(
+    hosts: list[dict[str, SshHost]], limits: Limits
+) -> None:
+    for _ in range(20):
+        assert sorted(await start_together(*(apart(locked(h, ANNA, limits=limits), limits) for h in hosts))) == RESULTS
+
+
+async def test_a_host_that_is_lost_does_not_stop_the_others(hosts: list[dict[str, SshHost]], limits: Limits) -> None:
+    """Nobody else can have all hosts while one is locked; see docs/operations/locking.md."""
+    mine, theirs = hosts
+    async with apart(locked(mine, ANNA, limits=limits), limits):
+        mine["node1"]._channels.connection.abort()
+        with pytest.raises(ConnectionLost):
+            await mine["node1"].run(["true"], reason="test")
+        assert (await mine["node2"].run(["echo", "on"], reason="test")).stdout == "on\n"
+        await free(theirs["node1"], replace(limits, folder=f"{limits.folder}.node1"))
+        with pytest.raises(LockedError, match=r"node[23]: locked by anna"):
+            async with apart(locked(theirs, BOB, limits=limits), limits):
+                pass
