@@ -14,6 +14,7 @@
     │   ├── CommandTimeout       a command ran longer than its deadline
     │   ├── ParseError           a daemon printed what no parser here understands
     │   ├── RefusedError     6   going on would destroy something meshctl did not make
+    │   ├── RolledBackError  4   a change of the network was taken back; carries what
     │   ├── LockedError      5   another run holds the host's lock
     │   └── LostLockError    5   this run's lock is gone; nothing more is changed
     ├── WaitError            4   a condition did not come true before its deadline
@@ -114,6 +115,19 @@ class RefusedError(HostError):
     """Going on would destroy something that meshctl did not make."""
 
     exit_code = 6
+
+
+class RolledBackError(HostError):
+    """A change of a host's network was taken back; `seen` has a line for each file and address."""
+
+    exit_code = 4
+
+    def __init__(self, host: str, why: str, restored: Sequence[str], *, advice: str = "") -> None:
+        self.restored = tuple(restored)
+        self.seen = "\n".join(restored)
+        files = [line.split(" ", 1)[1] for line in restored if line.startswith(("removed /", "restored /"))]
+        what = f"back as before: {', '.join(files)}" if files else "its files had not changed"
+        super().__init__(host, f"the change of the network was rolled back: {why}; {what}", advice=advice)
 
 
 class LockedError(HostError):

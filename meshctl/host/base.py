@@ -85,6 +85,21 @@ class Host(ABC):
         """
 
     @abstractmethod
+    async def safeguard(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = RUN_TIMEOUT,  # noqa: ASYNC109  (same)
+        fresh: float | None = None,
+    ) -> Result | None:
+        """Run a command of a safety net around a change. What it leaves goes with the net, so it counts as no change.
+
+        `fresh`: over a connection made for it, trying to connect for so many seconds; that it was made proves that the
+        host can be reached. None when nothing is changed anyway (a dry run). Raises as `run` and `connect` do.
+        """
+
+    @abstractmethod
     async def put(self, files: Files) -> frozenset[str]:
         """Make files have this content, mode and owner; returns the paths that differed and were written.
 

@@ -52,6 +52,17 @@ class DryRunHost(Host):
         self._record(HostChange(self.name, kind_of(argv), " ".join(argv), reason))
         return Result(tuple(argv), 0, "", "")
 
+    async def safeguard(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = RUN_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+        fresh: float | None = None,
+    ) -> Result | None:
+        """Nothing: there is nothing to be safe from."""
+        return None
+
     async def put(self, files: Files) -> frozenset[str]:
         """Record a diff for each file that would be written."""
         differing = await self.differing(files)

@@ -38,6 +38,7 @@ class FakeHost(Host):
     ran: list[str] = field(default_factory=list)
     stdins: list[bytes] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
+    safeguards: list[str] = field(default_factory=list)
 
     def on(
         self,
@@ -82,6 +83,21 @@ class FakeHost(Host):
         self.ran.append(" ".join(argv))
         self.stdins.append(stdin or b"")
         return self._answer(argv, ok)
+
+    async def safeguard(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = RUN_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+        fresh: float | None = None,
+    ) -> Result | None:
+        """Answer from the table, or go well without a word; see Host."""
+        del stdin, timeout
+        line = " ".join(argv)
+        self.safeguards.append(line if fresh is None else f"fresh: {line}")
+        known = any(fnmatch.fnmatchcase(line, pattern) for pattern in self.answers)
+        return self._answer(argv, (0,)) if known else Result(tuple(argv), 0, "", "")
 
     async def put(self, files: Files) -> frozenset[str]:
         """Keep the files; see Host."""

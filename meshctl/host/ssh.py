@@ -34,11 +34,11 @@ Dial = Callable[[float | None], Awaitable[asyncssh.SSHClientConnection]]
 class Guard(Protocol):
     """Stands before every change; the lock's (`lock.py`)."""
 
-    before: tuple[str, ...]
-    """The command that starts a change on the host, or doesn't."""
+    async def admit(self) -> tuple[str, ...]:
+        """The command that starts the change on the host, or doesn't. Raises if it must not be made."""
 
-    def check(self, answer: batch.Answer | None = None) -> None:
-        """Before the change: raise if it must not be made. With what it left behind: raise if it was not made."""
+    def judge(self, answer: batch.Answer) -> None:
+        """Raise if what came back means that the change was not made."""
 
 
 @dataclass(eq=False, slots=True)
@@ -107,6 +107,27 @@ class SshHost(Host):
             return self._judge(argv, await self._ask(argv, timeout), ok)
         async with self._slots:
             return self._judge(argv, await self._execute(argv, stdin, timeout), ok)
+
+    async def safeguard(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = RUN_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+        fresh: float | None = None,
+    ) -> Result | None:
+        """See Host. A fresh connection takes the place of the old one if that is lost, and is left otherwise."""
+        if fresh is None:
+            return await self.run(argv, reason="safety net", stdin=stdin, timeout=timeout)
+        connection = await self._dial(fresh)
+        other = SshHost(self.name, connection, self._dial, sudo=self._sudo, grace=self._grace)
+        try:
+            return await other.run(argv, reason="safety net", stdin=stdin, timeout=timeout)
+        finally:
+            if self.connected:
+                await other.close()
+            else:
+                self._channels.connection = connection
 
     async def run(
         self,
@@ -187,9 +208,8 @@ class SshHost(Host):
             guard = self.guard
             if guard is None:
                 return await self._execute(argv, stdin, seconds)
-            guard.check()
-            answer = await self._execute(argv, stdin, seconds, guard.before)
-            guard.check(answer)
+            answer = await self._execute(argv, stdin, seconds, await guard.admit())
+            guard.judge(answer)
             return answer
 
     async def _execute(

@@ -37,6 +37,17 @@ class ReadOnlyHost(Host):
         """Refuse: looking must not change anything."""
         raise HostError(self.name, f"`{' '.join(argv)}` was asked for while only looking was allowed")
 
+    async def safeguard(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = RUN_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+        fresh: float | None = None,
+    ) -> Result | None:
+        """Refuse: what doesn't change anything needs no safety net."""
+        raise HostError(self.name, f"`{' '.join(argv)}` was asked for while only looking was allowed")
+
     async def put(self, files: Files) -> frozenset[str]:
         """Refuse: looking must not change anything."""
         raise HostError(self.name, f"writing {', '.join(files)} was asked for while only looking was allowed")
@@ -65,6 +76,17 @@ class RecordingHost(ReadOnlyHost):
         """Pass on and record; recorded first, because a command that fails may have changed something, too."""
         self._record(HostChange(self.name, kind_of(argv), " ".join(argv), reason))
         return await self._host.run(argv, reason=reason, stdin=stdin, timeout=timeout, ok=ok)
+
+    async def safeguard(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = RUN_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+        fresh: float | None = None,
+    ) -> Result | None:
+        """Pass on; no change."""
+        return await self._host.safeguard(argv, stdin=stdin, timeout=timeout, fresh=fresh)
 
     async def put(self, files: Files) -> frozenset[str]:
         """Pass on and record what was written."""

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from meshctl.cluster import Cluster
 from meshctl.errors import ParseError, RefusedError
-from meshctl.host.base import File, Files, Host, text
+from meshctl.host.base import File, Files, Host, Result, text
+from meshctl.roles import deadman
 from meshctl.roles.base import Problem, Role
+from meshctl.roles.parsing import understand
 from meshctl.roles.templates import environment
 from meshctl.topology import Node, Topology
 
@@ -18,6 +21,9 @@ from .parse import Link, NetworkFile, links, network_files, unread, words
 FOLDER = "/etc/systemd/network"
 PREFIX = "05-meshctl-"
 """networkd takes the first file that matches a NIC: this one comes before netplan's `10-netplan-…`."""
+
+SETTLING = 10.0
+"""Seconds that networkd may take; less than the dead-man switch waits, so that the confirmation still has its turn."""
 
 LOOK = ("ip", "-j", "addr", "show")
 # $0 is the folder, $1 the prefix of our files
@@ -36,8 +42,12 @@ class Seen:
     links: dict[str, Link]
     files: tuple[NetworkFile, ...]
     unread: list[str]
+    differing: frozenset[str]
+    """The paths of our files that are not as they should be."""
     running: bool
     enabled: bool
+    unconfirmed: bool
+    """A killed run's change awaits its rollback."""
 
 
 class Links(Role):
@@ -70,16 +80,30 @@ class Links(Role):
         return timeouts.gate + (timeouts.packages if self._without_ping else 0)
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
-        """Write the files, drop those of former runs, and let networkd act where kernel and files differ."""
+        """Write the files, drop those of former runs, and let networkd act where kernel and files differ.
+
+        Whatever touches links or addresses is taken back by the host unless a new connection confirms it.
+        """
         files = self.render(node)
-        seen = await self._look(node, host)
+        seen = await self._look(node, host, files)
+        if seen.unconfirmed:
+            await deadman.take_back(host)
+            cluster.note(f"{node.name}: took back a change of the network that a killed run left unconfirmed")
+            seen = await self._look(node, host, files)
         drift = cables.drift(node, seen.links)
         stale = [file for file in seen.files if file.path not in files]
-        written = await host.put(files)
         if seen.running and not seen.enabled:
             await host.run(["systemctl", "enable", "systemd-networkd.service"], reason="it would not start at boot")
-        if seen.running and not (written or stale or drift or seen.unread):
+        if seen.running and not (seen.differing or stale or drift or seen.unread):
             return
+        paths = {*files, *(file.path for file in stale)}
+        async with deadman.guarded(host, paths, {*map(_nic, files), *(file.nic for file in stale)}):
+            await self._converge(node, host, seen, stale, drift)
+
+    async def _converge(
+        self, node: Node, host: Host, seen: Seen, stale: Sequence[NetworkFile], drift: dict[str, str]
+    ) -> None:
+        written = await host.put(self.render(node))
         await self._forget(host, seen, stale)
         if not seen.running:
             await host.run(["sh", "-c", _ENABLE], reason="systemd-networkd does not run yet")
@@ -98,14 +122,17 @@ class Links(Role):
             reason = "; ".join(drift[nic] for nic in only_kernel)
             await host.run(["networkctl", "reconfigure", *only_kernel], reason=reason)
 
-    async def _look(self, node: Node, host: Host) -> Seen:
-        state, enabled, kernel, ours, all_files, times = await asyncio.gather(
-            host.query(["systemctl", "is-active", "systemd-networkd.service"], ok=None),
-            host.query(["systemctl", "is-enabled", "systemd-networkd.service"], ok=None),
-            host.query(LOOK),
-            host.query(["sh", "-c", _OURS, FOLDER, PREFIX], ok=(0, 1, 2)),
-            host.query(["sh", "-c", _ALL]),
-            host.query(["sh", "-c", _TIMES, FOLDER, PREFIX]),
+    async def _look(self, node: Node, host: Host, files: Files) -> Seen:
+        (differing, unconfirmed), (state, enabled, kernel, ours, all_files, times) = await asyncio.gather(
+            asyncio.gather(host.differing(files), deadman.unconfirmed(host)),
+            asyncio.gather(
+                host.query(["systemctl", "is-active", "systemd-networkd.service"], ok=None),
+                host.query(["systemctl", "is-enabled", "systemd-networkd.service"], ok=None),
+                host.query(LOOK),
+                host.query(["sh", "-c", _OURS, FOLDER, PREFIX], ok=(0, 1, 2)),
+                host.query(["sh", "-c", _ALL]),
+                host.query(["sh", "-c", _TIMES, FOLDER, PREFIX]),
+            ),
         )
         running = state.stdout.strip() in {"active", "activating", "reloading"}
         foreign = [path for path in words(all_files.stdout) if not path.startswith(f"{FOLDER}/{PREFIX}")]
@@ -116,21 +143,26 @@ class Links(Role):
                 advice=f"Start it yourself, or remove these files; {node.management_nic} must stay reachable.",
             )
         now = _links(host, kernel.stdout)
-        indexes = {name: link.index for name, link in now.items()}
         return Seen(
             links=now,
-            files=network_files(ours.stdout),
-            unread=unread(times.stdout, indexes),
+            files=understand(host.name, ours.argv, network_files, ours.stdout),
+            unread=_unread(host, times, now),
+            differing=differing,
             running=running,
             enabled=enabled.stdout.strip() != "disabled",  # netplan's generator enables it in words of its own
+            unconfirmed=unconfirmed,
         )
 
     async def _settle(self, node: Node, host: Host) -> None:
-        async def probe() -> str:
-            now = _links(host, (await host.query(LOOK)).stdout)
-            return "; ".join(cables.drift(node, now).values())
+        """Wait until the change is in effect: networkd has read every file, and the kernel is as it should be."""
 
-        await host.until("addresses and MTU of the cables", probe, timeout=15, every=0.1)
+        async def probe() -> str:
+            kernel, times = await asyncio.gather(host.query(LOOK), host.query(["sh", "-c", _TIMES, FOLDER, PREFIX]))
+            now = _links(host, kernel.stdout)
+            late = [f"systemd-networkd has not read the file of {nic} yet" for nic in _unread(host, times, now)]
+            return "; ".join([*late, *cables.drift(node, now).values()])
+
+        await host.until("addresses and MTU of the cables", probe, timeout=SETTLING, every=0.1)
 
     async def _forget(self, host: Host, seen: Seen, stale: Sequence[NetworkFile]) -> None:
         """Take back what a former run gave to NICs that are no part of the mesh any more.
@@ -157,6 +189,15 @@ def _links(host: Host, output: str) -> dict[str, Link]:
         return links(output)
     except ValueError as error:
         raise ParseError(host.name, LOOK, "a list of interfaces", output) from error
+
+
+def _unread(host: Host, times: Result, now: dict[str, Link]) -> list[str]:
+    indexes = {name: link.index for name, link in now.items()}
+    return understand(host.name, times.argv, partial(unread, indexes=indexes), times.stdout)
+
+
+def _nic(path: str) -> str:
+    return path.removeprefix(f"{FOLDER}/{PREFIX}").removesuffix(".network")
 
 
 def _path(nic: str) -> str:

@@ -135,7 +135,13 @@ async def test_killed_between_writing_and_reload(mesh: Topology, kernels: dict[s
     kernel = kernels["node1"]
     await apply(mesh, kernels)
     index = list(kernel.nics).index("eth1") + 1
-    kernel.host.on(TIMES, f"200.1 {FOLDER}/{PREFIX}eth1.network\n200.0 /run/systemd/netif/links/{index}\n")
+    times = f"200.1 {FOLDER}/{PREFIX}eth1.network\n{{}} /run/systemd/netif/links/{index}\n"
+    kernel.host.on(TIMES, times.format("200.0"))
+
+    def read() -> None:
+        kernel.host.on(TIMES, times.format("200.2"))
+
+    kernel.host.on("networkctl reload", then=read)
     assert (await apply(mesh, kernels)).ran == ["networkctl reload"]
 
 
