@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from meshctl.errors import HostError, LockedError, LostLockError
@@ -34,8 +34,8 @@ class Limits:
 class HostLock:
     """One host's lock; its `guard` from `take` to `release`.
 
-    `on_lost` hears of a loss, with True when the lock was taken away while the host could be reached. `say` tells the
-    operator what is waited for.
+    `on_lost` hears of a loss, with True when the lock was taken away while the host could be reached. `again` takes it
+    anew for a host that has a new connection, or raises. `say` tells the operator what is waited for.
     """
 
     def __init__(
@@ -45,15 +45,17 @@ class HostLock:
         limits: Limits,
         *,
         on_lost: Callable[[LostLockError, bool], None],
+        again: Callable[["HostLock"], Awaitable["HostLock"]],
         say: Callable[[str], None],
     ) -> None:
-        self._host = host
+        self.host = host
         self._holder = holder
         self._limits = limits
         self._on_lost = on_lost
+        self._again = again
         self._say = say
-        self._epoch = secrets.token_hex(8)
-        self.before = lockscripts.guard(limits.folder, self._epoch)
+        self.epoch = secrets.token_hex(8)
+        self.before = lockscripts.guard(limits.folder, self.epoch)
         self._buffer = b""
         self._held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waits_for = ""
@@ -64,23 +66,31 @@ class HostLock:
         self._dialogue: Dialogue | None = None
         self._pulse: asyncio.Task[None] | None = None
 
-    async def take(self) -> None:
-        """Take it. Raises LockedError with the holder's words when another run has it, else as `run` does."""
-        script = lockscripts.hold(self._limits.folder, self._epoch, self._limits.host, self._holder)
-        self._dialogue = await self._host.talk(script, "the taking of its lock", self._hear)
-        self._pulse = asyncio.create_task(self._beat(self._dialogue), name=f"heartbeat of {self._host.name}")
+    @property
+    def held(self) -> bool:
+        """Whether it was taken and is not known to be lost."""
+        return self._lost is None and self.host.guard is self
+
+    async def take(self, instead: str = "") -> None:
+        """Take it, also from our own holder with the epoch `instead`.
+
+        Raises LockedError with the holder's words when another run has it, else as `run` does.
+        """
+        script = lockscripts.hold(self._limits.folder, self.epoch, self._limits.host, self._holder, instead)
+        self._dialogue = await self.host.talk(script, "the taking of its lock", self._hear)
+        self._pulse = asyncio.create_task(self._beat(self._dialogue), name=f"heartbeat of {self.host.name}")
         try:
             async with asyncio.timeout(self._limits.settle):
                 await self._held
         except TimeoutError:
             raise self._late() from None
-        self._host.guard = self
+        self.host.guard = self
 
     async def release(self) -> None:
         """Give it back. After a loss the guard stays: nothing that is still under way may change this host."""
         self._on_lost = lambda *_: None
         if self._lost is None:
-            self._host.guard = None
+            self.host.guard = None
         if self._pulse:
             self._pulse.cancel()
             await asyncio.wait({self._pulse})
@@ -89,15 +99,22 @@ class HostLock:
         if self._held.done() and not self._held.cancelled():
             self._held.exception()  # seen: a refusal may come when nobody waits any more
 
-    def check(self, answer: batch.Answer | None = None) -> None:
+    async def admit(self) -> tuple[str, ...]:
         """See Guard. Raises LostLockError."""
-        if answer is not None:
-            now = lockscripts.lost(answer.status, answer.stderr)
-            if now is None:
-                return
+        if self._lost is None:
+            return self.before
+        if self._taken_away or not self.host.connected or not (self._dialogue and self._dialogue.closed.done()):
+            raise self.error()
+        return await (await self._again(self)).admit()
+
+    def judge(self, answer: batch.Answer) -> None:
+        """See Guard. Raises LostLockError."""
+        now = lockscripts.lost(answer.status, answer.stderr)
+        if now is None:
+            return
+        if now or self._lost is None:
             self._lose(f"{now} has it now" if now else _BROKEN, taken_away=True)
-        if self._lost is not None:
-            raise self._error()
+        raise self.error()
 
     # What the host says
 
@@ -115,16 +132,16 @@ class HostLock:
             self._lose(_REASONS.get(rest, rest), taken_away=True)
         elif word == "waits":
             self._waits_for = rest.strip() or "a command"
-            self._say(f"{self._host.name}: a command of an earlier run has not ended yet: {self._waits_for}")
+            self._say(f"{self.host.name}: a command of an earlier run has not ended yet: {self._waits_for}")
         elif self._held.done():
             return
         elif word == "held":
             self._answered = time.monotonic()
             self._held.set_result(None)
         elif word == "busy":
-            self._held.set_exception(LockedError(self._host.name, f"locked by {Holder.decode(rest)}", advice=_ADVICE))
+            self._held.set_exception(LockedError(self.host.name, f"locked by {Holder.decode(rest)}", advice=_ADVICE))
         elif word == "failed":
-            self._held.set_exception(HostError(self._host.name, f"the host can't be locked: {rest}"))
+            self._held.set_exception(HostError(self.host.name, f"the host can't be locked: {rest}"))
 
     def _answer(self, number: int) -> None:
         """The host took several at once if it was slow."""
@@ -146,11 +163,11 @@ class HostLock:
     def _ended(self, dialogue: Dialogue) -> None:
         if not self._held.done():
             if dialogue.status is None:
-                self._held.set_exception(lost(self._host.name, "the taking of its lock"))
+                self._held.set_exception(lost(self.host.name, "the taking of its lock"))
             else:
                 said = dialogue.stderr.strip()[-300:] or "and said nothing"
                 text = f"the host can't be locked: the script ended with {dialogue.status}: {said}"
-                self._held.set_exception(HostError(self._host.name, text))
+                self._held.set_exception(HostError(self.host.name, text))
         elif dialogue.status is None:
             self._lose("the SSH connection has ended", taken_away=False)
         else:
@@ -161,17 +178,18 @@ class HostLock:
         if self._lost is None or (taken_away and not self._taken_away):
             self._lost = why
             self._taken_away = taken_away
-            self._on_lost(self._error(), taken_away)
+            self._on_lost(self.error(), taken_away)
 
-    def _error(self) -> LostLockError:
-        return LostLockError(self._host.name, f"this run has lost its lock: {self._lost}", advice=_LOST_ADVICE)
+    def error(self) -> LostLockError:
+        """Why it is lost."""
+        return LostLockError(self.host.name, f"this run has lost its lock: {self._lost}", advice=_LOST_ADVICE)
 
     def _late(self) -> HostError:
         limit = self._limits.settle
         if not self._waits_for:
-            return HostError(self._host.name, f"the host can't be locked: its script said nothing within {limit:g} s")
+            return HostError(self.host.name, f"the host can't be locked: its script said nothing within {limit:g} s")
         text = f"a command of an earlier run has not ended within {limit:g} s: {self._waits_for}"
-        return LockedError(self._host.name, text, advice="See on the host what it waits for, or wait, and run again.")
+        return LockedError(self.host.name, text, advice="See on the host what it waits for, or wait, and run again.")
 
 
 _IMPATIENT = 0.1

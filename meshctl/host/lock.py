@@ -6,6 +6,7 @@ What it guarantees is in docs/operations/locking.md, how the hosts' part works i
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -43,7 +44,9 @@ class locked:  # noqa: N801  (a context manager that reads like a word of the la
     ) -> None:
         self.lost: LostLockError | None = None
         """Why the body was cancelled."""
-        self._locks = [HostLock(hosts[name], holder, limits, on_lost=self._on_lost, say=say) for name in sorted(hosts)]
+        self._make = partial(HostLock, holder=holder, limits=limits, on_lost=self._on_lost, again=self._again, say=say)
+        self._locks = [self._make(hosts[name]) for name in sorted(hosts)]
+        self._retaking = asyncio.Lock()
         self._task: asyncio.Task[object] | None = None
         self._inside = False
         self._cancelled = False
@@ -74,6 +77,21 @@ class locked:  # noqa: N801  (a context manager that reads like a word of the la
 
     async def _release(self) -> None:
         await asyncio.gather(*(lock.release() for lock in self._locks))
+
+    async def _again(self, old: HostLock) -> HostLock:
+        """The lock of a host that has a new connection, if one of another host was held all the time."""
+        async with self._retaking:
+            place = next(number for number, lock in enumerate(self._locks) if lock.host is old.host)
+            others = [lock for lock in self._locks if lock.held]
+            if self._locks[place] is not old:
+                return self._locks[place]
+            if not others:
+                raise old.error()
+            self._locks[place] = new = self._make(old.host)  # now, so that it is released whatever happens
+            await new.take(instead=old.epoch)
+            if not any(lock.held for lock in others):
+                raise old.error()
+            return new
 
     def _on_lost(self, error: LostLockError, taken_away: bool) -> None:  # noqa: FBT001  (a callback's argument)
         if not taken_away or self.lost is not None:

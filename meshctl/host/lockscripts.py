@@ -52,7 +52,7 @@ done
 _HOLD = (
     r"""
 umask 077
-d=$1 mine=$2 limit=$3 about=$4
+d=$1 mine=$2 limit=$3 about=$4 instead=$5
 say() { printf 'meshctl-lock %s\n' "$*"; }
 fail() { say "failed $*"; exit 1; }
 """
@@ -64,7 +64,10 @@ command -v flock >/dev/null || fail "there is no flock (Debian's package util-li
 { command exec 8>>"$d/commands" 9>>"$d/lock"; } 2>/dev/null || fail "$d/lock can't be written"
 tries=0
 until flock -n 9; do
-alive && say "busy $whose" && exit 0
+if alive; then
+[ "$epoch" = "$instead" ] || { say "busy $whose"; exit 0; }
+kill -KILL "$pid" 2>/dev/null
+fi
 tries=$((tries + 1))
 [ "$tries" -lt 100 ] || { say busy; exit 0; }
 sleep 0.02
@@ -121,13 +124,15 @@ flock -w 5 "$d/lock" true
 )
 
 
-def hold(folder: str, epoch: str, seconds: float, holder: Holder) -> list[str]:
+def hold(folder: str, epoch: str, seconds: float, holder: Holder, instead: str = "") -> list[str]:
     """Take the lock and hold it until stdin ends or is silent for `seconds`.
+
+    A holder with the epoch `instead` is ended first: our own, on a connection that the host believes to be alive.
 
     Prints `held`, or `busy HOLDER`, or `failed WHY`; before `held` perhaps `waits COMMAND`: the lock is taken, but that
     command of an earlier holder still runs. Then `beat` and what came on stdin, and at last `over` and why.
     """
-    return ["sh", "-c", _HOLD, "sh", folder, epoch, f"{seconds:g}", holder.encode()]
+    return ["sh", "-c", _HOLD, "sh", folder, epoch, f"{seconds:g}", holder.encode(), instead]
 
 
 def guard(folder: str, epoch: str) -> tuple[str, ...]:

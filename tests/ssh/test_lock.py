@@ -15,7 +15,7 @@ from meshctl.errors import ConnectionLost, HostError, LockedError, LostLockError
 from meshctl.host.base import text
 from meshctl.host.connect import connect
 from meshctl.host.holder import Holder
-from meshctl.host.hostlock import Limits
+from meshctl.host.hostlock import HostLock, Limits
 from meshctl.host.known_hosts import KnownHosts
 from meshctl.host.lock import break_lock, locked, look
 from meshctl.host.lockscripts import LOST, guard
@@ -347,10 +347,15 @@ async def test_a_host_that_cannot_be_locked_says_why(host: SshHost, limits: Limi
 def apart(lease: locked, limits: Limits) -> locked:
     """A folder for each host, as the hosts are one machine here."""
     for lock in lease._locks:
-        folder = f"{limits.folder}.{lock._host.name}"
-        lock._limits = replace(limits, folder=folder)
-        lock.before = guard(folder, lock._epoch)
+        apart_one(lock, limits)
     return lease
+
+
+def apart_one(lock: HostLock, limits: Limits) -> HostLock:
+    folder = f"{limits.folder}.{lock.host.name}"
+    lock._limits = replace(limits, folder=folder)
+    lock.before = guard(folder, lock.epoch)
+    return lock
 
 
 async def test_a_lock_on_one_of_several_hosts_frees_all(hosts: list[dict[str, SshHost]], limits: Limits) -> None:
@@ -383,3 +388,44 @@ async def test_a_host_that_is_lost_does_not_stop_the_others(hosts: list[dict[str
         with pytest.raises(LockedError, match=r"node[23]: locked by anna"):
             async with apart(locked(theirs, BOB, limits=limits), limits):
                 pass
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_new_connection_has_the_lock_again(
+    hosts: list[dict[str, SshHost]],
+    limits: Limits,
+    seen: bool,  # noqa: FBT001
+) -> None:
+    """Whether the host has noticed the end of the old one or not."""
+    mine, theirs = hosts
+    lease = apart(locked(mine, ANNA, limits=limits), limits)
+    make = lease._make
+    lease._make = lambda host: apart_one(make(host), limits)  # type: ignore[assignment]
+    async with lease:
+        old = lease._locks[0]
+        assert old._dialogue
+        if not seen:
+            os.kill(pid_of_holder(old._limits), signal.SIGSTOP)  # so it can't see that its stdin ends
+        await mine["node1"].reconnect()
+        await asyncio.wait({old._dialogue.closed})
+        assert (await mine["node1"].run(["echo", "on"], reason="test")).stdout == "on\n"
+        assert lease._locks[0].epoch != old.epoch
+        with pytest.raises(LockedError, match="node1: locked by anna"):
+            async with apart(locked(theirs, BOB, limits=limits), limits):
+                pass
+
+
+async def test_the_only_host_stays_lost_after_a_new_connection(host: SshHost, limits: Limits) -> None:
+    """Somebody may have had it in between."""
+    async with locked({"node1": host}, ANNA, limits=limits):
+        await host.reconnect()
+        await asyncio.sleep(0)
+
+        async def refused() -> str:
+            try:
+                await host.run(["true"], reason="test")
+            except LostLockError as error:
+                return "" if "connection" in str(error) else str(error)
+            return "not refused"
+
+        await until("the loss", refused, timeout=5, every=0.02)
