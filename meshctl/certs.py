@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from meshctl.errors import SecretsError
@@ -21,11 +21,16 @@ from meshctl.state import StateFolder
 CA_FILE = "ca.pem"
 """Key and certificate of the CA in the state folder: one file, so that a kill can't separate them."""
 
+KEY_FILE = "ca.key"
+"""The key alone, where an owner brought a CA of his own as two files; the certificate is then in `ca.pem`."""
+
 CA_LIFE = timedelta(days=3652)
 LEAF_LIFE = timedelta(days=730)
 
 RENEW_BEFORE = timedelta(days=60)
 """A certificate that ends sooner than this is replaced by the next run."""
+
+SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _BACKDATED = timedelta(days=1)  # a host whose clock is behind must not think its certificate lies in the future
 
@@ -43,21 +48,25 @@ class Authority:
     """A CA whose key is at hand."""
 
     certificate: str
-    _key: ec.EllipticCurvePrivateKey = field(repr=False)
+    _key: SigningKey = field(repr=False)
 
     @classmethod
     def load(cls, state: StateFolder) -> "Authority | None":
-        """The cluster's CA, None when this state folder has none. Raises SecretsError when the file is damaged."""
-        content = state.read_secret(CA_FILE)
-        if content is None:
+        """The cluster's CA, made here or brought by its owner; None when this state folder has none.
+
+        Raises SecretsError when it can't be read, key and certificate don't match, it is no CA, or its time is over.
+        """
+        content, apart = state.read_secret(CA_FILE), state.read_secret(KEY_FILE)
+        if content is None and apart is None:
             return None
         try:
-            key = serialization.load_pem_private_key(content, password=None)
-            certificate = x509.load_pem_x509_certificate(content)
-        except ValueError as error:
+            key = serialization.load_pem_private_key(apart or content or b"", password=None)
+            certificate = x509.load_pem_x509_certificate(content or b"")
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it wants a passphrase
             raise _damaged(state) from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        if not isinstance(key, SigningKey) or key.public_key() != certificate.public_key():
             raise _damaged(state)
+        _check_ca(state, certificate)
         return cls(_pem(certificate), key)
 
     @classmethod
@@ -82,7 +91,7 @@ class Authority:
             .add_extension(_key_usage(ca=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(_authority(ca), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         return Leaf(_pem(certificate), _key_pem(key))
@@ -97,6 +106,8 @@ class Facts:
     not_after: datetime
     public_key: str
     usages: frozenset[str]
+    subject: str = ""
+    issuer: str = ""
 
 
 def inspect(certificate: str) -> Facts | None:
@@ -112,6 +123,8 @@ def inspect(certificate: str) -> Facts | None:
             parsed.not_valid_after_utc,
             public_key.decode(),
             _usages(parsed),
+            parsed.subject.rfc4514_string(),
+            parsed.issuer.rfc4514_string(),
         )
     except ValueError:
         return None
@@ -125,6 +138,12 @@ def issued_by(certificate: str, ca: str) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def serial(certificate: str) -> str:
+    """A PEM certificate's serial number as openssl prints it."""
+    number = f"{x509.load_pem_x509_certificate(certificate.encode()).serial_number:X}"
+    return number.zfill(len(number) + len(number) % 2)
 
 
 def same(one: str, other: str) -> bool:
@@ -146,6 +165,21 @@ def _ca_certificate(key: ec.EllipticCurvePrivateKey, cluster: str, life: timedel
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
+
+
+def _authority(ca: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """The issuer's key as its own certificate names it: another CA's software may compute that name otherwise."""
+    try:
+        own = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(_signing(ca.public_key()))
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+
+def _signing(key: object) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+    if isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        return key
+    raise SecretsError("the CA's key is neither EC nor RSA")
 
 
 def _builder(
@@ -208,8 +242,36 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
     ).decode()
 
 
+def _check_ca(state: StateFolder, certificate: x509.Certificate) -> None:
+    """Refuse what OVN's daemons would refuse later, on hosts that have it already."""
+    faults = []
+    try:
+        if not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            faults.append("says that it is no CA (CA:FALSE)")
+    except x509.ExtensionNotFound:
+        faults.append("does not say that it is a CA (basicConstraints)")
+    try:
+        if not certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign:
+            faults.append("may not sign certificates (keyUsage)")
+    except x509.ExtensionNotFound:
+        pass  # without it everything is allowed (RFC 5280, 4.2.1.3)
+    if certificate.issuer != certificate.subject:
+        faults.append("was issued by another CA (OVN's daemons trust roots only)")
+    now = datetime.now(UTC)
+    if certificate.not_valid_after_utc <= now:
+        faults.append(f"ended on {certificate.not_valid_after_utc:%Y-%m-%d}")
+    if certificate.not_valid_before_utc > now:
+        faults.append(f"begins on {certificate.not_valid_before_utc:%Y-%m-%d}")
+    if faults:
+        raise SecretsError(
+            f"the certificate in {state.path / CA_FILE} can't be the cluster's CA: it {' and '.join(faults)}",
+            advice="Put a CA's certificate and key there, or remove the file so that meshctl makes a CA of its own.",
+        )
+
+
 def _damaged(state: StateFolder) -> SecretsError:
     return SecretsError(
-        f"{state.path / CA_FILE} should hold the CA's key and certificate, but they can't be read or don't match",
+        f"{state.path / CA_FILE} should hold the CA's key and certificate (or {KEY_FILE} beside it the key), EC or RSA "
+        "and without passphrase, but they can't be read or don't match",
         advice="Restore the file from a backup of the state folder; every host trusts exactly this CA.",
     )

@@ -36,10 +36,11 @@ class StateFolder:
         self._refuse_loose(self.path)
 
     def read_secret(self, name: str) -> bytes | None:
-        """A secret file's content, None when there is none. Raises SecretsError when others may read it."""
+        """A secret file's content, None when there is none. Raises SecretsError when others may read it or enter."""
         file = self.path / name
         if not file.exists():
             return None
+        self._refuse_loose(self.path)
         self._refuse_loose(file)
         return file.read_bytes()
 

@@ -35,12 +35,19 @@ _accept_new = click.option(
 class Job:
     """What one run is about."""
 
-    command: Literal["bootstrap", "verify"]
+    command: Literal["bootstrap", "verify", "certs renew"]
     topology: "Topology"
     options: Options
     accept_new: bool
     patience: float | None = None
     """Seconds for each gate, instead of what the roles ask for."""
+    plan: "Plan | None" = None
+    """The steps, where they aren't the command's own."""
+
+    @property
+    def slug(self) -> str:
+        """The command in names of files and schemas."""
+        return self.command.replace(" ", "-")
 
     @property
     def again(self) -> str:
@@ -64,8 +71,8 @@ def bootstrap(options: Options, topology: Path, *, yes: bool, accept_new: bool) 
     for warning in warnings(topology):
         click.echo(warning.at(topology), err=True)
     if not yes:
-        _ask(options, loaded)
-    return _run(Job("bootstrap", loaded, options, accept_new))
+        ask(options, loaded)
+    return run(Job("bootstrap", loaded, options, accept_new))
 
 
 @click.command(short_help="Look at every layer's gate; change nothing.")
@@ -85,24 +92,25 @@ def verify(options: Options, topology: Path, *, wait: float, accept_new: bool) -
     from meshctl.topology import load
 
     loaded = load(topology)
-    return _run(Job("verify", loaded, options, accept_new, patience=wait))
+    return run(Job("verify", loaded, options, accept_new, patience=wait))
 
 
-def _ask(options: Options, topology: "Topology") -> None:
+def ask(options: Options, topology: "Topology", what: str = "Bootstrap") -> None:
     """One question; without a terminal a lab needs none, and real hosts need --yes."""
     from meshctl.errors import UsageError
 
     if not sys.stdin.isatty():
         if options.lab is not None:
             return
-        raise UsageError("bootstrap changes hosts, and there is no terminal to ask on", advice="Pass --yes.")
+        raise UsageError("this changes hosts, and there is no terminal to ask on", advice="Pass --yes.")
     where = f"lab {options.lab_name(topology)}" if options.lab is not None else "real hosts"
     hosts = ", ".join(f"{node.name} ({node.management})" for node in topology.nodes)
-    if not click.confirm(f"Bootstrap cluster {topology.cluster} on {where} {hosts}?", err=True):
+    if not click.confirm(f"{what} cluster {topology.cluster} on {where} {hosts}?", err=True):
         raise UsageError("nothing was changed: you did not agree")
 
 
-def _run(job: Job) -> int:
+def run(job: Job) -> int:
+    """The whole run, shown as the operator wants it; returns the exit code."""
     import asyncio
 
     from meshctl.cli.runlog import RunLog
@@ -110,13 +118,13 @@ def _run(job: Job) -> int:
 
     try:
         state = _state(job)
-        with RunLog.of(job.command, state.runs, job.options.log_file) as log:
+        with RunLog.of(job.slug, state.runs, job.options.log_file) as log:
             report = asyncio.run(_converge(job, state, log))
     except MeshctlError as error:
         if job.options.json:
             from meshctl.cli.report import not_started
 
-            emit_json(job.command, not_started(getattr(error, "errors", (error,))))
+            emit_json(job.slug, not_started(getattr(error, "errors", (error,))))
         raise
     _show(job, report, log)
     return exit_code(report)
@@ -164,7 +172,7 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
 @asynccontextmanager
 async def _locked(job: Job, hosts: "Mapping[str, SshHost]", log: "RunLog") -> "AsyncIterator[locked | None]":
     """The hosts' locks, for a run that changes hosts; the other runs need none."""
-    if job.command != "bootstrap":
+    if job.command == "verify":
         yield None
         return
     from meshctl.host.holder import Holder
@@ -179,6 +187,8 @@ async def _locked(job: Job, hosts: "Mapping[str, SshHost]", log: "RunLog") -> "A
 
 
 def _plan(job: Job) -> "Plan":
+    if job.plan:
+        return job.plan
     from meshctl.plan import bootstrap_plan, verify_plan
     from meshctl.roles.discovery import discover
 
@@ -215,7 +225,7 @@ def _show(job: Job, report: "Report", log: "RunLog") -> None:
     if job.options.json:
         from meshctl.cli.report import as_json
 
-        emit_json(job.command, as_json(report))
+        emit_json(job.slug, as_json(report))
         return
     from meshctl.cli.output import coloured
     from meshctl.cli.summary import summarize

@@ -1,9 +1,14 @@
+import subprocess
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from meshctl import certs
 from meshctl.certs import Authority
@@ -100,3 +105,96 @@ def test_key_of_another_ca_is_an_error(state: StateFolder, tmp_path: Path) -> No
     state.write_secret(certs.CA_FILE, key[0] + b"-----BEGIN CERTIFICATE-----" + certificate[1])
     with pytest.raises(SecretsError, match="don't match"):
         Authority.load(state)
+
+
+def owners(state: StateFolder, *, days: int = 3000, start: int = -1, ca: bool | None = True, issuer: str = "") -> None:
+    """A CA of the owner's own, RSA, as two files."""
+    key, now = rsa.generate_private_key(65537, 2048), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example Root")])
+    other = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer or "Example Root")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(other).public_key(key.public_key())
+    builder = builder.serial_number(7).not_valid_before(now + timedelta(days=start))
+    builder = builder.not_valid_after(now + timedelta(days=days))
+    builder = builder.add_extension(x509.SubjectKeyIdentifier(b"other software"), critical=False)
+    if ca is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    state.write_secret(certs.CA_FILE, pem)
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    state.write_secret(
+        certs.KEY_FILE, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    )
+
+
+def test_an_owners_ca_is_used(state: StateFolder, tmp_path: Path) -> None:
+    owners(state)
+    authority = Authority.load(state)
+    assert authority
+    leaf = authority.issue("node1", [ADDRESS]).certificate
+    assert certs.issued_by(leaf, authority.certificate)
+    facts = certs.inspect(leaf)
+    assert facts
+    assert facts.issuer == "CN=Example Root"
+    for file, content in (("ca.pem", authority.certificate), ("leaf.pem", leaf)):
+        (tmp_path / file).write_text(content)
+    argv = ["openssl", "verify", "-CAfile", str(tmp_path / "ca.pem"), str(tmp_path / "leaf.pem")]
+    assert subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"ca": False}, "no CA"),
+        ({"ca": None}, "does not say that it is a CA"),
+        ({"days": 0}, "ended on"),
+        ({"start": 2}, "begins on"),
+        ({"issuer": "Example Grandparent"}, "issued by another CA"),
+    ],
+)
+def test_what_can_not_be_the_clusters_ca(state: StateFolder, wrong: dict[str, Any], said: str) -> None:
+    owners(state, **wrong)
+    with pytest.raises(SecretsError, match=said):
+        Authority.load(state)
+
+
+def test_an_owners_key_of_another_certificate(state: StateFolder, tmp_path: Path) -> None:
+    owners(state)
+    other = StateFolder(tmp_path / "other")
+    owners(other)
+    state.write_secret(certs.KEY_FILE, other.read_secret(certs.KEY_FILE) or b"")
+    with pytest.raises(SecretsError, match="don't match"):
+        Authority.load(state)
+
+
+def test_a_key_without_a_certificate(state: StateFolder) -> None:
+    owners(state)
+    (state.path / certs.CA_FILE).unlink()
+    with pytest.raises(SecretsError, match="can't be read"):
+        Authority.load(state)
+
+
+@pytest.mark.parametrize("name", [certs.CA_FILE, certs.KEY_FILE])
+def test_a_key_that_others_may_read_is_refused(state: StateFolder, name: str) -> None:
+    owners(state)
+    (state.path / name).chmod(0o640)
+    with pytest.raises(SecretsError, match=r"has mode 0640; only its owner may have access"):
+        Authority.load(state)
+
+
+def test_a_folder_that_others_may_enter_is_refused(state: StateFolder) -> None:
+    owners(state)
+    state.path.chmod(0o750)
+    with pytest.raises(SecretsError, match=r"has mode 0750"):
+        Authority.load(state)
+    with pytest.raises(SecretsError, match=r"has mode 0750"):
+        state.write_secret("x", b"y")
+    with pytest.raises(SecretsError, match=r"has mode 0750"):
+        Authority.create(state, "triangle")
+
+
+def test_serial_is_as_openssl_prints_it(state: StateFolder, tmp_path: Path) -> None:
+    pem = Authority.create(state, "triangle").certificate
+    (tmp_path / "c.pem").write_text(pem)
+    argv = ["openssl", "x509", "-noout", "-serial", "-in", str(tmp_path / "c.pem")]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == f"serial={certs.serial(pem)}"
