@@ -18,7 +18,7 @@ from meshctl.cli.plain import PlainLines
 from meshctl.cli.report import as_json
 from meshctl.cli.runlog import RunLog
 from meshctl.cli.summary import summarize
-from meshctl.errors import UsageError
+from meshctl.errors import LostLockError, UsageError
 from meshctl.events import Kind, RunFinished, State, StepFinished
 from tests.unit.cli import recorded
 from tests.unit.cli.schemas import check
@@ -232,6 +232,20 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 )
 def test_exit_code_of_a_run(fails: str, interrupted: bool, code: int) -> None:  # noqa: FBT001
     assert exit_code(replace(recorded.finished(fails=fails), interrupted=interrupted)) == code
+
+
+def test_a_run_that_lost_its_lock_says_so_everywhere() -> None:
+    lost = LostLockError("node1", "this run has lost its lock: why", advice="what to do")
+    report = replace(recorded.finished(), interrupted=True, stopped=lost)
+    assert exit_code(report) == 5
+    assert not report.ok
+    said = summarize(report, again="meshctl bootstrap t.yaml", log="/log", style=lambda text, _: text).splitlines()
+    assert said[0].startswith("triangle: stopped after ")
+    assert said[0].endswith(": node1: this run has lost its lock: why")
+    assert said[1] == "  what to do"
+    content = check(json.dumps({"schema": "meshctl/bootstrap/1", **as_json(report)}), "meshctl/bootstrap/1")
+    assert content["problems"][0]["host"] == "node1"
+    assert not content["ok"]
 
 
 def test_the_last_event_of_the_recording_is_the_report() -> None:

@@ -1,0 +1,66 @@
+"""What `unlock` says and asks; what it does is in tests/ssh/test_lock.py and tests/lab/test_lock.py."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meshctl.cli.main import run
+from meshctl.cli.unlock import Outcome, _afterwards, _refusal, as_json, show
+from meshctl.errors import ConnectError
+from meshctl.host.holder import Holder
+from meshctl.host.lock import Shown
+from tests.unit.cli.recorded import UNREACHABLE
+from tests.unit.cli.schemas import check
+
+ANNA = Holder("anna", "laptop7", "2026-11-20 11:40:51 UTC", "20261120T114051Z-bootstrap", "4711")
+LOCKS = {name: Shown(f"epoch{name}", ANNA) for name in ("node1", "node2")}
+AWAY = ConnectError("node3", "port 22 of 10.0.0.3 does not answer")
+
+
+def test_the_holder_is_shown_once() -> None:
+    assert "\n".join(show("triangle", LOCKS)).splitlines() == [
+        "triangle is locked by a run that is alive:",
+        "  who      anna",
+        "  where    laptop7",
+        "  since    2026-11-20 11:40:51 UTC",
+        "  run      20261120T114051Z-bootstrap",
+        "  process  4711",
+        "  hosts    node1, node2",
+    ]
+    assert list(show("triangle", {})) == ["Nobody holds the lock of triangle."]
+
+
+@pytest.mark.parametrize(
+    ("yes", "says"), [("triangle", ""), ("square", "is called triangle"), (None, "--yes triangle")]
+)
+async def test_only_the_clusters_name_breaks(yes: str | None, says: str) -> None:
+    refusal = await _refusal("triangle", yes)  # without a terminal, as under pytest
+    assert says in refusal
+    assert bool(refusal) is bool(says)
+
+
+def test_outcomes() -> None:
+    done = Outcome("triangle", LOCKS, (), frozenset(LOCKS))
+    assert done.exit_code == 0
+    assert list(_afterwards(done)) == ["broken on node1, node2; that run stops before its next change"]
+    assert Outcome("triangle", {}, ()).exit_code == 0
+    assert replace(done, unreachable=(AWAY,)).exit_code == 1
+    assert next(_afterwards(replace(done, unreachable=(AWAY,)))) == f"not looked at: {AWAY}"
+    assert replace(done, refusal="no").exit_code == 1
+    assert "ended meanwhile on node2" in [*_afterwards(replace(done, broken=frozenset({"node1"})))][-1]
+
+
+def test_json_is_what_its_schema_says() -> None:
+    for outcome in (Outcome("triangle", {}, ()), Outcome("triangle", LOCKS, (AWAY,), frozenset({"node1"}))):
+        found = check(json.dumps({"schema": "meshctl/unlock/1", **as_json(outcome)}), "meshctl/unlock/1")
+        assert [lock["broken"] for lock in found["locks"]] == [True, False][: len(outcome.locks)]
+
+
+def test_hosts_that_cannot_be_reached(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text(UNREACHABLE)
+    assert run(["--state-dir", str(tmp_path / "state"), "unlock", str(tmp_path / "t.yaml")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "1 of 1 hosts can't be reached" in captured.err
