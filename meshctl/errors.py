@@ -125,7 +125,7 @@ class RolledBackError(HostError):
     def __init__(self, host: str, why: str, restored: Sequence[str], *, advice: str = "") -> None:
         self.restored = tuple(restored)
         self.seen = "\n".join(restored)
-        files = [line.split(" ", 1)[1] for line in restored if line.startswith(("removed /", "restored /"))]
+        files = [line.split()[1].rstrip(",") for line in restored if line.startswith(("removed /", "restored /"))]
         what = f"back as before: {', '.join(files)}" if files else "its files had not changed"
         super().__init__(host, f"the change of the network was rolled back: {why}; {what}", advice=advice)
 

@@ -30,9 +30,9 @@ arm() {
 	shift
 	remember_kernel "$@"
 	install_unit
+	read -r boot <"$BOOT_ID"
+	echo "$token $boot" >"$D/pending.new"
 	find "$D" ! -type l -exec sync -- "$U/$UNIT" "$U" "$U/sysinit.target.wants" {} +
-	echo "$token $(cat "$BOOT_ID")" >"$D/pending.new"
-	sync -- "$D/pending.new"
 	mv "$D/pending.new" "$D/pending"
 	sync -- "$D"
 	systemd-run -q --collect --unit="meshctl-rollback-$token" --on-active="$seconds" \
@@ -44,11 +44,15 @@ arm() {
 
 remember_files() {
 	: >"$D/before/paths"
-	while [ "$1" != -- ]; do
-		if there "$R$1"; then (cd "$R/" && cp -a --parents -- ".$1" "$D/before/files"); fi
+	left=$#
+	while [ "$1" != -- ]; do # each path leaves the front, and what is there joins the end
 		echo "$1" >>"$D/before/paths"
+		if there "$R$1"; then set -- "$@" ".$1"; fi
 		shift
+		left=$((left - 1))
 	done
+	shift "$left"
+	[ $# = 0 ] || (cd "$R/" && cp -a --parents -- "$@" "$D/before/files")
 	systemctl show -p ActiveState,UnitFileState systemd-networkd.service >"$D/before/networkd"
 }
 
@@ -92,8 +96,7 @@ install_unit() {
 
 confirm() {
 	is_pending "$1" || exit 3
-	forget
-	rm -rf "$D"
+	forget "$D"
 	rmdir "$R/var/lib/meshctl" 2>/dev/null || :
 }
 
@@ -110,8 +113,7 @@ is_pending() {
 # From the removal of `pending` on, the change is nobody's business any more.
 forget() {
 	rm -f "$D/pending" && sync -- "$D"
-	rm -f "$U/$UNIT" "$U/sysinit.target.wants/$UNIT"
-	rm -rf "$D/before" "$K"
+	rm -rf "$U/${UNIT:?}" "$U/sysinit.target.wants/$UNIT" "$K" "${1:-$D/before}"
 	systemctl stop --no-block 'meshctl-rollback-*.timer' 2>/dev/null
 }
 
@@ -135,13 +137,14 @@ rollback() {
 restore_files() {
 	while read -r path; do
 		old=$D/before/files$path
+		had=$(sed -n 's/^Address=/, which had /p' "$R$path" 2>/dev/null | tr -d '\n') # says most about the cause
 		if ! there "$old"; then
-			! there "$R$path" || { rm -f -- "$R$path" && tell "removed $path"; }
+			! there "$R$path" || { rm -f -- "$R$path" && tell "removed $path$had"; }
 		elif ! same "$old" "$R$path"; then
 			mkdir -p "$(dirname "$R$path")"
 			cp -a -- "$old" "$R$path.meshctl-old" &&
 				{ [ -L "$old" ] || sync -- "$R$path.meshctl-old"; } &&
-				mv -f -- "$R$path.meshctl-old" "$R$path" && tell "restored $path"
+				mv -f -- "$R$path.meshctl-old" "$R$path" && tell "restored $path$had"
 		fi
 		sync -- "$(dirname "$R$path")"
 	done <"$D/before/paths"

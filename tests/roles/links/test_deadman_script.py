@@ -127,9 +127,9 @@ def root(tmp_path: Path) -> Root:
 
 
 def change(root: Root) -> None:
-    """What links does in between: a new file, another one with other content and mode, an address, forwarding."""
-    root.write(ETH1, "new eth1\n")
-    root.write(ETH2, "new eth2\n")
+    """What links does in between: a new file, another one with other content, an address, forwarding."""
+    root.write(ETH1, "[Network]\nAddress=172.31.0.253/30\n")
+    root.write(ETH2, "new eth2\n", 0o640)
     root.write("/proc/sys/net/ipv4/conf/eth1/forwarding", "1\n")
     with (root.kernel / "addresses").open("a") as addresses:
         addresses.write("2: eth1    inet 172.31.0.253/30 brd 172.31.0.255 scope global eth1\\ valid_lft forever\n")
@@ -173,12 +173,21 @@ def test_rolled_back_files_are_as_before(root: Root, word: str) -> None:
     root.arm()
     change(root)
     said = root.ok("rollback", word)
-    assert said == [f"removed {ETH1}", f"restored {ETH2}", "took 172.31.0.253/30 from eth1"]
+    assert said == [
+        f"removed {ETH1}, which had 172.31.0.253/30", f"restored {ETH2}", "took 172.31.0.253/30 from eth1",
+    ]  # fmt: skip
     after = root.tree()
     assert {path: value for path, value in after.items() if not path.startswith("var/")} == before
     assert sorted(path for path in after if path.startswith("var/")) == [
         "var/lib/meshctl/rollback/deadman", "var/lib/meshctl/rollback/report",
     ]  # fmt: skip
+
+
+def test_mode_alone_is_put_back(root: Root) -> None:
+    root.arm()
+    root.file(ETH2).chmod(0o600)
+    assert root.ok("rollback", "t1") == [f"restored {ETH2}"]
+    assert stat.S_IMODE(root.file(ETH2).stat().st_mode) == 0o640
 
 
 def test_rolled_back_kernel_is_as_before(root: Root) -> None:
@@ -233,7 +242,7 @@ def test_late_confirmation_does_not_keep_what_was_rolled_back(root: Root) -> Non
     change(root)
     root.ok("rollback", "t1")
     assert root.call("confirm", "t1").returncode == 3
-    assert root.ok("rollback", "t1")[0] == f"removed {ETH1}"  # says it again, does nothing
+    assert root.ok("rollback", "t1")[0].startswith(f"removed {ETH1}")  # says it again, does nothing
     assert root.asked("networkctl") == []
 
 

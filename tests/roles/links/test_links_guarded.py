@@ -20,7 +20,7 @@ from tests.roles.links.test_links_role import Kernel, apply, cluster_of, fresh
 
 ARM, CONFIRM, ROLLBACK = (f"sh -c *{deadman.FOLDER} {word} *" for word in ("arm", "confirm", "rollback"))
 ETH1 = f"{FOLDER}/{PREFIX}eth1.network"
-REPORT = f"removed {ETH1}\ntook 172.31.0.253/30 from eth1\n"
+REPORT = f"removed {ETH1}, which had 172.31.0.253/30\ntook 172.31.0.253/30 from eth1\n"
 
 
 @pytest.fixture
