@@ -148,6 +148,9 @@ class System(Role):
             return ", ".join(packages.missing(wanted, listing.stdout))
 
         await host.until("packages", probe, timeout=2)
+        # Nothing is started by its installation (policy-rc.d); this needs no settings, and takes its time.
+        if "openvswitch-switch" in seen.missing:
+            await host.run(["systemctl", "start", "openvswitch-switch.service"], reason="newly installed")
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every host resolves every name to its loopback, has the packages, and forwards."""

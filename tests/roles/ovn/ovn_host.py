@@ -39,7 +39,7 @@ class OvnHost(FakeHost):
         self.stores = {"nb": "standalone", "sb": "standalone"}
         self.drafts: dict[str, str] = {}
         self.rows: list[str] = []
-        self.active = {"nb", "sb", "northd", "controller"}
+        self.active = {"nb", "sb", "northd", "controller", "openvswitch-switch"}
         self.tls = {"nb": False, "sb": False, "northd": False}
         self.stale = False
         self.ids: dict[str, str] = {"system-id": "0d62d5a6", "hostname": "localhost"}
@@ -63,7 +63,9 @@ class OvnHost(FakeHost):
         answer = self._simulate(list(argv))
         if answer is None:
             return super()._answer(argv, ok)
-        return Result(tuple(argv), 0 if answer != "no answer" else 1, "" if answer == "no answer" else answer, "")
+        if answer == "no answer":
+            return Result(tuple(argv), 1, "", f"{argv[0]}: database connection failed (No such file or directory)\n")
+        return Result(tuple(argv), 0, answer, "")
 
     def _simulate(self, argv: list[str]) -> str | None:
         tables: dict[str, Callable[[list[str]], str | None]] = {
@@ -168,6 +170,8 @@ class OvnHost(FakeHost):
         return ""
 
     def _switch(self, argv: list[str]) -> str:
+        if "openvswitch-switch" not in self.active:
+            return "no answer"
         if "set-ssl" in argv:
             at = argv.index("set-ssl")
             self.ssl = argv[at + 1 : at + 4]

@@ -181,6 +181,16 @@ async def test_drift_of_the_chassis(lab: Lab) -> None:
     ]
 
 
+async def test_open_vswitch_that_does_not_run_is_started_first(lab: Lab) -> None:
+    lab.hosts["node2"].active -= {"openvswitch-switch", "controller"}
+    await lab.run()
+    lab.assert_done()
+    ran = lab.hosts["node2"].ran
+    start = ran.index("systemctl start openvswitch-switch.service")
+    assert start < next(i for i, line in enumerate(ran) if "set-ssl" in line)
+    assert not any("openvswitch-switch" in line for line in lab.hosts["node1"].ran)
+
+
 async def test_northd_is_never_stopped_by_a_unit_that_takes_the_databases_along(lab: Lab) -> None:
     await lab.run()
     host = lab.hosts["node1"]

@@ -124,6 +124,17 @@ async def test_only_missing_packages_are_installed(mesh: Topology) -> None:
     assert host.stdins[host.ran.index("sh -s -- -- frr lvm2")] == packages.INSTALL
 
 
+async def test_open_vswitch_is_started_once_it_is_installed(mesh: Topology) -> None:
+    host = stock()
+    host.on("dpkg-query *", listing(without=("openvswitch-switch",)), status=1)
+    host.on("sh -s -- -- openvswitch-switch", then=_then(host, "dpkg-query *", listing()))
+    host.on("systemctl start openvswitch-switch.service")
+    await apply(mesh, host)
+    assert host.ran.index("systemctl start openvswitch-switch.service") > host.ran.index(
+        "sh -s -- -- openvswitch-switch"
+    )
+
+
 async def test_installation_is_not_believed_but_looked_at(mesh: Topology) -> None:
     host = stock()
     host.on("dpkg-query *", listing(without=("frr",)), status=1)
