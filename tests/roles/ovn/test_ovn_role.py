@@ -58,7 +58,7 @@ class Lab:
             assert set(self.world.members[letter]) == names
             assert self.world.targets[letter] == {f"pssl:{port}"}
         for name, host in self.hosts.items():
-            assert host.active == {"nb", "sb", "northd", "controller"}
+            assert host.active == {"nb", "sb", "northd", "controller", "openvswitch-switch"}
             assert all(host.tls.values())
             assert host.ids["system-id"] == name
             assert host.ssl == ["/etc/ovn/pki/key.pem", "/etc/ovn/pki/cert.pem", "/etc/ovn/pki/ca.pem"]
