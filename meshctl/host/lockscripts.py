@@ -1,16 +1,17 @@
-r"""The lock's part on a host: four POSIX scripts around three files in one folder. Pure; `lock.py` does the talking.
+r"""The lock's part on a host: four POSIX scripts around one folder. Pure; `lock.py` does the talking.
 
     lock      a live holder has it locked (flock), for as long as it lives
     holder    "EPOCH PID START", and below it who that is (JSON); replaced by renaming, so it is always whole
-    commands  every change has it locked, shared, from before it looks at the epoch until it has ended
+    changes/  PID.START for every change, from before it looks at the epoch; dead ones mean nothing
 
 The *epoch* is a random word that a holder makes up when it takes the lock: no two are alike, so an old one can't come
-back, not even after a reboot has emptied /run. PID and START (field 22 of proc(5)'s stat) name the holder's
-process beyond doubt, so that its death shows without asking anybody.
+back, not even after a reboot has emptied /run. PID and START (field 22 of proc(5)'s stat) name a process beyond doubt,
+so that its death shows without asking anybody.
 
-Why no change of an old holder can come after a new one has the lock: the new one first writes its epoch, and then
-waits until nobody has `commands`. A change that had looked before has it until it ends; one that looks later
-finds the new epoch and does nothing.
+Why no change of an old holder can come after a new one has the lock: the new one first writes its epoch, and then waits
+until nothing in `changes/` lives. A change first puts itself there, and then looks at the epoch. So either the new
+holder sees the change, or the change sees the new epoch and doesn't happen. It costs no process: the shell that looks
+becomes the change, with the same PID and START.
 """
 
 from meshctl.host.holder import Holder
@@ -28,26 +29,33 @@ CHANGED = 3
 """Status of `break_off` when another holder than the named one, or none, has the lock."""
 
 _ALIVE = r"""
-alive() {
-{ { read -r epoch pid start && read -r whose; } <"$d/holder" && read -r stat <"/proc/$pid/stat"; } 2>/dev/null ||
-return 1;
+lives() {
+{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1;
+was=$2;
 set -- ${stat##*) };
-[ "$1" != Z ] && [ "${20}" = "$start" ];
+[ "$1" != Z ] && [ "${20}" = "$was" ];
+};
+alive() {
+{ { read -r epoch pid start && read -r whose; } <"$d/holder"; } 2>/dev/null && lives "$pid" "$start";
 };
 """
 # The name in stat may hold blanks and brackets: what counts begins behind the last ")", with the state, field 3.
 
-_RUNNING = r"""
-running() {
-for fd in /proc/[0-9]*/fd/7; do
-[ "$fd" -ef "$d/commands" ] || continue
-fd=${fd#/proc/}
-tr '\0\n' '\n ' <"/proc/${fd%%/*}/cmdline" 2>/dev/null | tail -n +11 | tr '\n' ' ' | cut -c1-200
-break
+_CHANGING = r"""
+changing() {
+set --
+for change in "$d"/changes/*; do
+[ -e "$change" ] || continue
+change=${change##*/}
+lives "${change%.*}" "${change#*.}" && return
+set -- "$@" "$d/changes/$change"
 done
+[ $# -eq 0 ] || rm -f -- "$@"
+return 1
 }
+words() { tr '\0\n' '\n ' <"/proc/${change%.*}/cmdline" 2>/dev/null | tail -n +5 | tr '\n' ' ' | cut -c1-200; }
 """
-# The eleventh word of a guarded command's shell is the command's own first (see `guard` and quoting.one_line).
+# The command's own first word is the fifth of its `timeout` (see quoting.one_line).
 
 _HOLD = (
     r"""
@@ -57,11 +65,11 @@ say() { printf 'meshctl-lock %s\n' "$*"; }
 fail() { say "failed $*"; exit 1; }
 """
     + _ALIVE
-    + _RUNNING
+    + _CHANGING
     + r"""
 command -v flock >/dev/null || fail "there is no flock (Debian's package util-linux)"
-[ -d "$d" ] || mkdir -p "$d" 2>/dev/null || [ -d "$d" ] || fail "$d can't be made"
-{ command exec 8>>"$d/commands" 9>>"$d/lock"; } 2>/dev/null || fail "$d/lock can't be written"
+[ -d "$d/changes" ] || mkdir -p "$d/changes" 2>/dev/null || fail "$d can't be made"
+{ command exec 9>>"$d/lock"; } 2>/dev/null || fail "$d/lock can't be written"
 tries=0
 until flock -n 9; do
 if alive; then
@@ -81,17 +89,14 @@ ours() { read -r seen <"$d/holder" && [ "$seen" = "$line" ]; } 2>/dev/null
 trap 'ours && rm -f "$d/holder"' EXIT
 held= told=
 while :; do
-if [ -z "$held" ]; then
-if flock -n 8; then
-held=1
-exec 8>&-
-say held
-elif [ -z "$told" ]; then
+if changing; then
+[ -n "$held$told" ] || say "waits $(words)"
 told=1
-say "waits $(running)"
+elif [ -z "$held" ]; then
+held=1
+say held
 fi
-fi
-beat=$(timeout "$limit" dd bs=64 count=1 2>/dev/null 8>&- 9>&-) || { say "over expired"; exit 0; }
+beat=$(timeout "$limit" dd bs=64 count=1 2>/dev/null 9>&-) || { say "over expired"; exit 0; }
 [ -n "$beat" ] || exit 0
 ours || { say "over broken"; exit 0; }
 say "beat $beat"
@@ -99,16 +104,17 @@ done
 """
 )
 # A lock whose holder has no name yet was taken a moment ago: hence `until`. The reader of the heartbeat must not
-# inherit the locks: it outlives a killed holder.
+# inherit the lock: it outlives a killed holder.
 
 _GUARD = (
     "d=$1 mine=$2; shift 2; now=; "
     + _ALIVE.replace("\n", " ")
-    + '{ command exec 7<"$d/commands"; } 2>/dev/null && flock -s -w 5 7 && alive && [ "$epoch" = "$mine" ] || '
+    + "me() { set -- ${stat##*) }; me=$$.${20}; }; read -r stat </proc/$$/stat; me; "
+    '{ printf "" >"$d/changes/$me"; } 2>/dev/null && '
+    '{ read -r epoch pid start <"$d/holder"; } 2>/dev/null && [ "$epoch" = "$mine" ] && lives "$pid" "$start" || '
     '{ alive && [ "$epoch" != "$mine" ] && now=$whose; printf "meshctl-lock lost %s\\n" "$now" >&2; exit 75; }; '
-    '(exec 7<&-; exec "$@"); exit $?'
+    'exec "$@"'
 )
-# On one line, for `running`. The command must not inherit the lock: it may start a daemon.
 
 _SHOW = "d=$1\n" + _ALIVE + r"""alive || exit 0; printf '%s\n' "$epoch" "$whose" """
 
@@ -117,7 +123,6 @@ _BREAK = (
     + _ALIVE
     + r"""
 alive && [ "$epoch" = "$shown" ] || exit 3
-rm -f "$d/holder"
 kill -KILL "$pid"
 flock -w 5 "$d/lock" true
 """

@@ -194,6 +194,7 @@ async def test_a_change_that_had_begun_is_waited_for(
         descriptor = await opened(fifo)
         await host.close()
         await asyncio.gather(change, return_exceptions=True)
+        await free(other, limits)
         second = locked({"node1": other}, BOB, limits=limits, say=said.append)
         taking = asyncio.create_task(stack.enter_async_context(second))
 
@@ -235,6 +236,7 @@ async def test_a_change_that_does_not_end_is_named(
         descriptor = await opened(fifo)
         await host.close()
         await asyncio.gather(change, return_exceptions=True)
+        await free(other, limits)
         with pytest.raises(LockedError, match=rf"has not ended within 0\.5 s: cat {fifo}"):
             async with locked({"node1": other}, BOB, limits=replace(limits, settle=0.5)):
                 pass

@@ -10,7 +10,7 @@ import pytest
 
 from meshctl.host import lockscripts
 from meshctl.host.holder import Holder
-from meshctl.host.quoting import ENVIRONMENT, ONE_COMMAND, SUDO, join, one_line
+from meshctl.host.quoting import ENVIRONMENT, SUDO, join, one_line
 
 ANNA = Holder("anna", "laptop7", "2026-11-20 11:40:51 UTC", "20261120T114051Z-bootstrap", "4711")
 SHELLS = [
@@ -101,13 +101,22 @@ def test_the_guard_stands_behind_sudo_and_before_the_deadline() -> None:
     assert f"exec {join((*SUDO, 'env', *ENVIRONMENT, *lockscripts.guard('/run/meshctl', 'e1')))} timeout -k 5" in line
 
 
-def test_the_words_of_a_running_change_begin_where_the_scripts_look(tmp_path: Path) -> None:
-    """The eleventh word of its shell; see `_RUNNING`."""
-    argv = [*lockscripts.guard("/run/meshctl", "e1"), "timeout", "-k", "5", "60.000", "apt-get", "install"]
-    assert argv[10:] == ["apt-get", "install"]
-    assert "\n" not in lockscripts.guard("/run/meshctl", "e1")[2]
-    assert one_line(["a"], None, sudo=False).endswith(b"exec a\n")
-    assert ONE_COMMAND
+def test_a_change_is_told_apart_from_one_that_has_ended(tmp_path: Path) -> None:
+    """It is in the folder under its own number and start, without a process beside it, and named by its words."""
+    folder = tmp_path / "lock"
+    with holding(["sh"], str(folder), "e1"):
+        argv = [*lockscripts.guard(str(folder), "e1"), "timeout", "-k", "5", "60.000", "cat", "-"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as change:
+            assert change.stdin
+            assert change.stdout
+            change.stdin.write("it runs\n")
+            change.stdout.readline()
+            assert [file.name.split(".")[0] for file in (folder / "changes").iterdir()] == [str(change.pid)]
+            script = f"d={folder}\n{lockscripts._ALIVE}{lockscripts._CHANGING}changing && words"
+            assert call(["sh", "-c", script]).stdout == "cat - \n"
+            change.stdin.close()
+        assert call(["sh", "-c", script]).returncode == 1
+        assert list((folder / "changes").iterdir()) == []
 
 
 def test_holders_survive_the_way_and_reach_no_terminal_raw() -> None:
