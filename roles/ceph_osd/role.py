@@ -16,6 +16,7 @@ from . import disks, parse
 from .disks import Fate, Look
 
 FOLDER = "/etc/ceph/meshctl-osd"
+VOLUME = "/usr/local/lib/meshctl/ceph-volume"
 UNIT = "/etc/systemd/system/meshctl-osd@.service"
 
 _PREPARE_SECONDS = 300
@@ -59,8 +60,8 @@ class CephOsdRole(Role):
         self._memory: dict[str, int] = {}
 
     def render(self, node: Node) -> Files:
-        """The unit that activates raw OSDs at boot."""
-        return {UNIT: _unit()} if node.disks else {}
+        """The unit that activates raw OSDs at boot, and the ceph-volume that keeps keys out of arguments."""
+        return {UNIT: _unit(), VOLUME: _volume()} if node.disks else {}
 
     async def prepare(self, cluster: Cluster) -> None:
         """See what is on all disks and which OSDs the cluster knows.
@@ -79,11 +80,13 @@ class CephOsdRole(Role):
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Make the OSDs that are missing, all at once, and start all that don't run."""
         first = node == self.topology.nodes[0]
+        if any(self._fate(node, look) is not Fate.KEEP for look in self._looks[node.name].values()):
+            await host.put({VOLUME: _volume()})
         await _together(*(self._make(node, host, disk) for disk in node.disks), *([self._share(host)] if first else []))
         found = [seen.label for seen in self._looks[node.name].values() if seen.label]
         raw = {f"{FOLDER}/{label.osd}.env": text(f"OSD_UUID={label.uuid}\n") for label in found if not label.lvm}
         if raw:
-            await host.put({UNIT: _unit(), **raw})
+            await host.put({**self.render(node), **raw})
         await _together(*(_start(host, label) for label in found))
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
@@ -108,7 +111,7 @@ class CephOsdRole(Role):
 
     async def _make(self, node: Node, host: Host, disk: Disk) -> None:
         looks = self._looks[node.name]
-        fate = disks.decide(node.name, looks[disk.path], self._known)
+        fate = self._fate(node, looks[disk.path])
         if fate is Fate.REDO:
             await self._forget(host, looks[disk.path])
             looks[disk.path] = await disks.look(host, disk.path)
@@ -116,6 +119,9 @@ class CephOsdRole(Role):
         if fate is Fate.CREATE:
             await _prepare(host, disk, looks[disk.path])
             looks[disk.path] = await disks.look(host, disk.path)
+
+    def _fate(self, node: Node, look: Look) -> Fate:
+        return disks.decide(node.name, look, self._known)
 
     async def _forget(self, host: Host, seen: Look) -> None:
         """Wipe what an interrupted run left, unless it has become whole meanwhile, and take its OSD off the books."""
@@ -178,6 +184,10 @@ async def _memory(_node: Node, host: Host) -> int:
     return understand(host.name, ("cat", "/proc/meminfo"), parse.memory, await host.read("/proc/meminfo") or "")
 
 
+def _volume() -> File:
+    return text(environment(__package__).get_template("ceph-volume.j2").render(), mode=0o755)
+
+
 async def _mode(host: Host, disk: Disk) -> str:
     """`lvm` or `raw`. The device mapper's control node may be there without one (in containers), so it is asked."""
     if disk.mode != "auto":
@@ -187,7 +197,7 @@ async def _mode(host: Host, disk: Disk) -> str:
 
 
 async def _prepare(host: Host, disk: Disk, seen: Look) -> None:
-    argv = ["ceph-volume", await _mode(host, disk), "prepare", "--bluestore", "--data", disk.path]
+    argv = [VOLUME, await _mode(host, disk), "prepare", "--bluestore", "--data", disk.path]
     if disk.device_class != "auto":
         argv += ["--crush-device-class", disk.device_class]
     reason = f"{disk.path} ({seen.disk.name}) has no OSD"

@@ -12,7 +12,7 @@ from meshctl.cluster import Cluster
 from meshctl.errors import CommandError, RefusedError
 from meshctl.host.base import text
 from meshctl.host.fake import Answer
-from meshctl.roles.ceph_osd.role import FOLDER, UNIT, CephOsdRole
+from meshctl.roles.ceph_osd.role import FOLDER, UNIT, VOLUME, CephOsdRole
 from meshctl.topology import Topology
 from tests.roles import golden
 from tests.roles.cephworld import FSID, UUID, CephHost, World, changes, cluster_of
@@ -48,7 +48,7 @@ class DiskHost(CephHost):
         if argv[0] == "sh":
             assert "flock" in line
             words = list(argv[argv.index("sh", 1) + 1 :])
-            return self._volume(words[1:]) if words[1:2] == ["ceph-volume"] else self._wipe(words[0])
+            return self._volume(words[1:]) if words[1:2] == [VOLUME] else self._wipe(words[0])
         return super()._lookup(argv)
 
     def _signatures(self, path: str) -> list[dict[str, str]]:
@@ -131,7 +131,7 @@ async def test_every_disk_becomes_an_osd_that_starts_at_boot(cluster: Cluster, h
     assert [osd["up"] for osd in world.osds.values()] == [1, 1, 1]
     assert hosts[1].files[f"{FOLDER}/1.env"].content == f"OSD_UUID={UUID.format(1)}\n".encode()
     assert UNIT in hosts[1].files
-    assert hosts[1].ran[0].endswith("sh /dev/sdb ceph-volume raw prepare --bluestore --data /dev/sdb")
+    assert hosts[1].ran[0].endswith(f"sh /dev/sdb {VOLUME} raw prepare --bluestore --data /dev/sdb")
     assert hosts[1].ran[1:] == [
         "systemctl --root=/ enable -- ceph-osd@1.service meshctl-osd@1.service",
         "systemctl start -- ceph-osd@1.service",
