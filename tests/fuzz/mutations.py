@@ -83,7 +83,7 @@ def damaged(draw: st.DrawFn, original: Any, most: int = 4) -> Any:
         parent: Any = data
         for key in where[:-1]:
             parent = parent[key]
-        draw(st.sampled_from(ACTS))(parent, where[-1], draw(st.sampled_from(ODD)))
+        draw(st.sampled_from(ACTS))(parent, where[-1], copy.deepcopy(draw(st.sampled_from(ODD))))
     return data.get("")
 
 

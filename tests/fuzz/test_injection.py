@@ -155,7 +155,7 @@ BENIGN = shape(TOPOLOGY)
 @pytest.mark.parametrize("where", list(leaves()), ids=lambda where: ".".join(map(str, where)))
 def test_value(where: Where) -> None:
     taken = [value for value in variants(at(FULL, where)) if likely(with_value(where, value))]
-    for value in taken if LONG else taken[:: len(taken) // 8 + 1]:  # rendering all hosts takes a while
+    for value in taken if LONG else taken[:: len(taken) // 4 + 1]:  # rendering all hosts takes a while
         topology = accepted(with_value(where, value))
         if topology and topology != TOPOLOGY:
             assert shape(topology) == BENIGN, f"{value!r} is accepted and changes what is rendered"
