@@ -1,8 +1,9 @@
 """Putting files on a host: what to ask, what to send, what to compare. Pure; `ssh.py` does the talking.
 
-New content is staged in a folder `.meshctl-new` (mode 0700) beside its target and moved over it when its owner and
-mode are right, so each file is replaced atomically and nobody else ever sees a half-written or too readable one. A
-killed run leaves at most that folder, which the next one removes. `mv -t` renames, so a symbolic link is replaced
+New content is staged in a folder `.meshctl-new.TOKEN` (mode 0700) beside its target and moved over it when its owner
+and mode are right, so each file is replaced atomically and nobody else ever sees a half-written or too readable one. A
+killed run leaves at most that folder, which the next one removes; what still runs on the host for a lost connection
+cleans up its own folder and no other. `mv -t` renames, so a symbolic link is replaced
 itself, and a folder in the target's place is refused.
 """
 
@@ -92,63 +93,65 @@ def differing(files: Files, seen: dict[str, Seen]) -> list[str]:
     return sorted(path for path, file in files.items() if path not in seen or not seen[path].matches(file))
 
 
-def staged(path: str) -> str:
+def staged(path: str, token: str) -> str:
     """Where a file waits until it is complete."""
     folder, name = posixpath.split(path)
-    return posixpath.join(folder, STAGE, name)
+    return posixpath.join(folder, f"{STAGE}.{token}", name)
 
 
-def archive(files: Files) -> bytes:
+def archive(files: Files, token: str) -> bytes:
     """A tar stream with every file at its staged place, readable by its owner alone."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for path, file in files.items():
-            member = tarfile.TarInfo(staged(path).lstrip("/"))
+            member = tarfile.TarInfo(staged(path, token).lstrip("/"))
             member.size = len(file.content)
             member.mode = 0o600
             tar.addfile(member, io.BytesIO(file.content))
     return buffer.getvalue()
 
 
-def store(files: Files) -> list[str]:
+def store(files: Files, token: str) -> list[str]:
     """The command that puts the `archive` on its stdin in place and then shows what stands there, as `look` does.
+
+    `token` (letters and digits) is the same as the archive's, and another one for every call.
 
     Ownership is set by name in the shell, because tar falls back to the number when there is no such user.
     Each file is flushed before it is moved, so that a power loss can't leave an empty one (XFS, delayed allocation).
     """
-    return ["sh", "-c", "\n".join(_steps(files)) + _LOOK, "sh", *files]
+    return ["sh", "-c", "\n".join(_steps(files, token)) + _LOOK, "sh", *files]
 
 
-def _steps(files: Files) -> Iterator[str]:
+def _steps(files: Files, token: str) -> Iterator[str]:
     folders = sorted({posixpath.dirname(path) for path in files})
-    stages = [posixpath.join(folder, STAGE) for folder in folders]
-    remove = join(["rm", "-rf", "--", *stages])
+    stages = [posixpath.join(folder, f"{STAGE}.{token}") for folder in folders]
+    left_over = " ".join(f"{join([posixpath.join(folder, STAGE)])}*" for folder in folders)
     yield "set -eu"
     yield "umask 022"
     yield join(["mkdir", "-p", "--", *folders])
     yield "umask 077"
-    yield f"unstage() {{ {remove}; }}"
+    yield f"unstage() {{ {join(['rm', '-rf', '--', *stages])}; }}"
     yield "trap unstage EXIT"
     yield "trap 'exit 75' HUP INT TERM"
-    yield "unstage"
+    yield f"rm -rf -- {left_over}"
     yield join(["mkdir", "--", *stages])
     yield "tar -C / --no-same-owner --no-same-permissions --touch -xf -"
-    yield from _ownership(files)
-    yield join(["sync", "--", *map(staged, files)])
+    yield from _ownership(files, token)
+    yield join(["sync", "--", *(staged(path, token) for path in files)])
     for folder in folders:
-        inside = [staged(path) for path in files if posixpath.dirname(path) == folder]
+        inside = [staged(path, token) for path in files if posixpath.dirname(path) == folder]
         yield join(["mv", "-f", "-t", folder, "--", *inside])
     yield "unstage"
     yield "trap - EXIT"
     yield "set +e"
 
 
-def _ownership(files: Files) -> Iterator[str]:
+def _ownership(files: Files, token: str) -> Iterator[str]:
     owners: dict[str, list[str]] = defaultdict(list)
     modes: dict[int, list[str]] = defaultdict(list)
     for path, file in files.items():
-        owners[f"{file.owner}:{file.group}"].append(staged(path))
-        modes[file.mode].append(staged(path))
+        owners[f"{file.owner}:{file.group}"].append(staged(path, token))
+        modes[file.mode].append(staged(path, token))
     for owner, paths in owners.items():
         yield join(["chown", "--", owner, *paths])
     for mode, paths in modes.items():

@@ -1,6 +1,7 @@
 """A host reached over SSH: one connection, few channels, queries that share them."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
@@ -227,9 +228,10 @@ class SshHost(Host):
         return batch.Answer(ended.status, ended.stdout, ended.stderr)
 
     async def _store(self, files: Files) -> None:
-        stream = filing.archive(files)
+        token = secrets.token_hex(4)
+        stream = filing.archive(files, token)
         seconds = RUN_TIMEOUT + len(stream) / SLOWEST_LINK
-        answer = await self._change(filing.store(files), stream, seconds)
+        answer = await self._change(filing.store(files, token), stream, seconds)
         said = answer.stderr.decode(errors="replace")
         if answer.status != 0:
             raise CommandError(self.name, ("put", *files), answer.status, said, advice=filing.advice(said))

@@ -68,6 +68,7 @@ class Server:
     connections: list[asyncssh.SSHServerConnection] = field(default_factory=list)
     _acceptor: asyncssh.SSHAcceptor | None = None
     _processes: set[asyncio.subprocess.Process] = field(default_factory=set)
+    _started: list[asyncio.subprocess.Process] = field(default_factory=list)
 
     async def start(self) -> None:
         self._acceptor = await asyncssh.create_server(
@@ -93,9 +94,11 @@ class Server:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
         await self._ended(0.5)
-        for process in self._processes:  # grandchildren that go on hold the pipes, and wait() waits for these
+        for process in self._started:  # grandchildren that go on may hold the pipes of a process that has ended
             process._transport.close()  # type: ignore[attr-defined]
+        await asyncio.sleep(0)  # pipes close in the loop's next turn
         self._processes.clear()
+        self._started.clear()
         self._acceptor = None
 
     async def _ended(self, seconds: float) -> None:
@@ -124,6 +127,7 @@ class Server:
             start_new_session=True,
         )
         self._processes.add(process)
+        self._started.append(process)
         try:
             await asyncio.gather(
                 self._feed(session, process),

@@ -50,22 +50,22 @@ def test_what_is_no_file_differs(path: str) -> None:
 
 
 def test_the_stream_is_closed_to_others_and_beside_the_targets() -> None:
-    with tarfile.open(fileobj=io.BytesIO(archive({"/etc/frr/frr.conf": File(b"x", 0o4755)}))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(archive({"/etc/frr/frr.conf": File(b"x", 0o4755)}, "ab12"))) as tar:
         member = tar.getmembers()[0]
-    assert (member.name, member.mode, member.size) == ("etc/frr/.meshctl-new/frr.conf", 0o600, 1)
-    assert staged("/file") == "/.meshctl-new/file"
+    assert (member.name, member.mode, member.size) == ("etc/frr/.meshctl-new.ab12/frr.conf", 0o600, 1)
+    assert staged("/file", "ab12") == "/.meshctl-new.ab12/file"
 
 
 def test_the_script_has_no_content() -> None:
     files = {"/etc/key": File(b"s3cret", 0o600, secret=True)}
-    assert "s3cret" not in " ".join(store(files))
+    assert "s3cret" not in " ".join(store(files, "ab12"))
     assert "s3cret" not in still_different(files, {}, ["/etc/key"])
     assert "should be root:root 0600" in still_different(files, {}, ["/etc/key"])
     assert "is missing" in still_different(files, {}, ["/etc/key"])
 
 
 def test_owner_and_mode_are_set_before_the_move() -> None:
-    steps = store({"/etc/a": File(b"", 0o640, "root", "frr")})[2].splitlines()
+    steps = store({"/etc/a": File(b"", 0o640, "root", "frr")}, "ab12")[2].splitlines()
     order = [
         next(n for n, step in enumerate(steps) if step.startswith(word)) for word in ("tar", "chown", "chmod", "mv")
     ]
