@@ -7,7 +7,7 @@ import asyncio
 import resource
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from meshctl.cluster import Cluster
@@ -170,17 +170,37 @@ class Executor:
         self._emit(StepFinished(result, trace))
 
     def _report(self) -> Report:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        return Report(
-            cluster=self._cluster.topology.cluster,
-            results=tuple(self._results.values()),
+        return report_of(
+            self._cluster.topology.cluster,
+            self._results.values(),
             wall_s=self._now(),
-            critical_path=critical_path(self._results),
+            path=critical_path(self._results),
+            notes=self._notes,
             interrupted=self._interrupted,
-            cpu_s=usage.ru_utime + usage.ru_stime,
-            max_rss_mb=usage.ru_maxrss / 1024,  # Linux counts it in KiB (getrusage(2))
-            notes=tuple(self._notes),
         )
+
+
+def report_of(
+    cluster: str,
+    results: Iterable[StepResult],
+    *,
+    wall_s: float,
+    path: tuple[StepResult, ...],
+    notes: Iterable[str],
+    interrupted: bool = False,
+) -> Report:
+    """The report of a run, with what this process has used so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return Report(
+        cluster=cluster,
+        results=tuple(results),
+        wall_s=wall_s,
+        critical_path=path,
+        interrupted=interrupted,
+        cpu_s=usage.ru_utime + usage.ru_stime,
+        max_rss_mb=usage.ru_maxrss / 1024,  # Linux counts it in KiB (getrusage(2))
+        notes=tuple(notes),
+    )
 
 
 def critical_path(results: Mapping[str, StepResult]) -> tuple[StepResult, ...]:

@@ -15,6 +15,7 @@ from meshctl.cli.output import counted, emit_json
 
 if TYPE_CHECKING:
     from meshctl.cli.runlog import RunLog
+    from meshctl.cluster import Cluster
     from meshctl.events import Event, Report
     from meshctl.host.lock import locked
     from meshctl.host.ssh import SshHost
@@ -164,9 +165,25 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
     click.echo(f"connecting to {counted(len(job.topology.nodes), 'host')}", err=True)
     async with connected(job.topology, job.options, state, accept_new=job.accept_new) as hosts:
         cluster = Cluster(job.topology, hosts, state)
+        if job.command == "bootstrap" and (report := await _settled(job, cluster, log)):
+            return report
         async with _locked(job, hosts, log) as lease, _progress(job.options) as show:
             report = await Executor(plan, cluster, _both(log.take, show), patience=job.patience).run()
     return replace(report, stopped=lease.lost) if lease else report
+
+
+async def _settled(job: Job, cluster: "Cluster", log: "RunLog") -> "Report | None":
+    """The report, if everything is in place already. Looking needs no lock."""
+    from meshctl.settled import settled
+
+    events: list[Event] = []
+    report = await settled(_plan(job), cluster, events.append)
+    if report:
+        async with _progress(job.options) as show:
+            emit = _both(log.take, show)
+            for event in events:
+                emit(event)
+    return report
 
 
 @asynccontextmanager

@@ -45,6 +45,14 @@ class Lockstep:
             count = len(self._waiting)
 
 
+class AtOnce(Lockstep):
+    """No waves: every question is asked the moment it arises."""
+
+    async def join(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask."""
+        return await ask()
+
+
 _TURNS = 20
 """From an answer to the next question: gather, a wrapper or two, and the role's own coroutines, one turn each."""
 
