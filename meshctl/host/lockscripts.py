@@ -96,7 +96,7 @@ elif [ -z "$held" ]; then
 held=1
 say held
 fi
-beat=$(timeout "$limit" dd bs=64 count=1 2>/dev/null 9>&-) || { say "over expired"; exit 0; }
+beat=$(exec 9>&- 2>/dev/null; exec timeout "$limit" dd bs=64 count=1) || { say "over expired"; exit 0; }
 [ -n "$beat" ] || exit 0
 ours || { say "over broken"; exit 0; }
 say "beat $beat"

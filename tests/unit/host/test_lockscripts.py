@@ -74,6 +74,14 @@ def test_a_killed_holder_is_recognised(shell: list[str], tmp_path: Path) -> None
         assert process.stdout
         process.stdout.readline()
         process.kill()
+        process.wait(10)
+        with holding(shell, folder, "e2"):  # although the reader of its heartbeat still waits
+            pass
+    argv[argv.index("e1")] = "e3"
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.kill()
     assert Path(folder, "holder").exists()
     assert call(through(shell, lockscripts.show(folder))).stdout == ""
     Path(folder, "holder").write_text(f"e1 1 99999\n{ANNA.encode()}\n")  # number 1 lives, but began earlier or later
