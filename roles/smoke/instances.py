@@ -23,7 +23,7 @@ LAUNCH = 120.0
 BOOT = 60.0
 """Seconds until all have an address; busybox has one after a second, a whole distribution takes longer."""
 
-TRIES = 5
+TRIES = 8
 """Pings, one second each, until a pair counts as unreachable."""
 
 _TRANSIENT = "Insufficient dynamic addresses allocated"

@@ -154,7 +154,7 @@ async def test_another_configuration_repeats_the_test(triangle: Topology, hosts:
 async def test_pings_fill_the_mtu_and_include_the_gateway(triangle: Topology, hosts: dict[str, IncusHost]) -> None:
     await apply(triangle, hosts)
     (line,) = [line for line in hosts["node2"].queried if line.startswith("incus exec")]
-    assert line.endswith(" 1414 5 10.158.0.2 10.158.0.3 10.158.0.4 203.0.113.1")
+    assert line.endswith(" 1414 8 10.158.0.2 10.158.0.3 10.158.0.4 203.0.113.1")
 
 
 async def test_hosts_that_can_map_rbd_use_ceph(triangle: Topology, hosts: dict[str, IncusHost]) -> None:
