@@ -1,7 +1,8 @@
 """Is everything in place already? Most bootstraps of a running cluster end here, within a second or two.
 
 Order matters only where something is changed. While nothing is, every role's `apply` can look at its hosts (which
-record what it would change) and every gate at its layer, all at the same time. The first difference ends the look,
+record what it would change) and every gate at its layer, all at the same time; what several of them ask is asked once.
+The first difference ends the look,
 and the ordered run begins, without anything that was seen here.
 """
 
@@ -19,6 +20,7 @@ from meshctl.host.base import Host
 from meshctl.host.changes import HostChange
 from meshctl.host.dryrun import DryRunHost
 from meshctl.host.lockstep import AtOnce
+from meshctl.host.remembering import RememberingHost
 from meshctl.plan import Plan
 from meshctl.roles.base import Role
 from meshctl.state import VolatileState
@@ -33,12 +35,16 @@ async def settled(plan: Plan, cluster: Cluster, emit: Callable[[Event], None]) -
 
     Changes nothing, so it needs no lock. An error is an answer, too: the ordered run meets it again and says so.
     """
-    look = _Look(plan, cluster)
-    with suppress(Exception):  # see above
-        async with asyncio.TaskGroup() as tasks:
-            for name in plan.roles:
-                tasks.create_task(look.at(name))
-        return look.report(emit)
+    hosts = {name: RememberingHost(host) for name, host in cluster.hosts.items()}
+    look = _Look(plan, replace(cluster, hosts=hosts))
+    try:
+        with suppress(Exception):  # see above
+            async with asyncio.TaskGroup() as tasks:
+                for name in plan.roles:
+                    tasks.create_task(look.at(name))
+            return look.report(emit)
+    finally:
+        await asyncio.gather(*(host.close() for host in hosts.values()))
     return None
 
 
