@@ -157,14 +157,17 @@ def _state(job: Job) -> "StateFolder":
 
 
 async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
+    import asyncio
+
     from meshctl.cli.reach import connected
     from meshctl.cluster import Cluster
     from meshctl.executor import Executor
 
-    plan = _plan(job)
+    planning = asyncio.create_task(asyncio.to_thread(_plan, job))  # imports all roles, while hosts let us in
     click.echo(f"connecting to {counted(len(job.topology.nodes), 'host')}", err=True)
     async with connected(job.topology, job.options, state, accept_new=job.accept_new) as hosts:
         cluster = Cluster(job.topology, hosts, state)
+        plan = await planning
         if job.command == "bootstrap" and (report := await _settled(job, cluster, log)):
             return report
         async with _locked(job, hosts, log) as lease, _progress(job.options) as show:
