@@ -21,7 +21,9 @@ from meshctl.lab.proc import ip_batch, run
 
 # A cable passes everything, LLDP and LACP too; the kernel keeps only STP, pause frames and the like (bits 0 to 2).
 _CABLE = "type bridge stp_state 0 forward_delay 0 mcast_snooping 0 ageing_time 0 group_fwd_mask 0xfff8"
-_SWITCH = "type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
+_SWITCH = "address {} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
+"""With a MAC address of its own: without, a bridge takes one of its ports', and the gateway's changed when a host was
+switched on again. OVN goes on with the MAC it has learned (MAC_Binding), and the uplink was dead for minutes."""
 _PANEL_SECONDS = 10
 
 
@@ -32,7 +34,10 @@ async def build(lab: LabPlan) -> None:
         await run(["ip", "netns", "add", namespace])
         await acall_in(namespace, _isolate)
     present = await links(lab.name)
-    bridges = {"management": _SWITCH, "uplink": _SWITCH} | {cable.bridge: _CABLE for cable in lab.cables}
+    switches = {"management": "02:6d:65:73:68:01", "uplink": "02:6d:65:73:68:02"}
+    bridges = {name: _SWITCH.format(address) for name, address in switches.items()} | {
+        cable.bridge: _CABLE for cable in lab.cables
+    }
     new = [name for name in bridges if name not in present]
     await ip_batch(namespace, ["link set lo up", *(f"link add {name} up {bridges[name]}" for name in new)])
     if ":" in lab.controller:
