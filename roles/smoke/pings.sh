@@ -3,7 +3,7 @@
 size=$1 tries=$2
 shift 2
 # Echo requests are told apart by their id, which is busybox ping's process number. Fresh containers count alike: behind
-# one router, whose NAT remembers ids for half a minute, they would collide with each other and with the last test.
+# one router, whose NAT remembers ids for a while, they may collide with each other and with the last test (inferred).
 read -r random </proc/sys/kernel/random/uuid
 skip=$((0x${random%%-*} % 300))
 while [ $skip -gt 0 ]; do
