@@ -29,6 +29,7 @@ MOST_NODES, MOST_CABLES, MOST_ENTRIES = 250, 1000, 250
 # RFC 791 asks for 576 of every host; 9216 is the largest jumbo frame common switches and cards carry.
 Mtu = Annotated[int, Field(ge=1280, le=9216)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+Milliseconds = Annotated[float, Field(gt=0, le=600000)]
 
 
 def _written(value: Any) -> Any:
@@ -141,8 +142,31 @@ class Ospf(Section):
 class Bfd(Section):
     """Bidirectional forwarding detection on every link; a dead link is noticed after multiplier x interval."""
 
-    interval: int = Field(300, ge=10, le=60000, description="Transmit and receive interval, milliseconds.")
-    multiplier: int = Field(3, ge=2, le=255, description="Packets missed before a link is down.")
+    profile: Literal["default", "fast", "none"] = Field(
+        "default",
+        description="default: 300 ms x 3; fast: 50 ms x 3; none: only OSPF's hellos notice a link that dies silently.",
+    )
+    interval: int | None = Field(
+        None, ge=10, le=60000, description="Transmit and receive interval, milliseconds; default: the profile's."
+    )
+    multiplier: int | None = Field(
+        None, ge=2, le=255, description="Packets missed before a link is down; default: the profile's."
+    )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there are BFD sessions at all."""
+        return self.profile != "none"
+
+    @property
+    def every(self) -> int:
+        """Milliseconds between two packets."""
+        return self.interval or (50 if self.profile == "fast" else 300)
+
+    @property
+    def misses(self) -> int:
+        """Packets missed before a link is down."""
+        return self.multiplier or 3
 
 
 class Ovn(Section):
@@ -197,6 +221,29 @@ class Packages(Section):
     install: bool = Field(True, description="false: meshctl only checks that everything is there.")
 
 
+class Certify(Section):
+    """What `meshctl certify` asks of every link, and how much it may burden them."""
+
+    throughput: int | None = Field(
+        None,
+        ge=1,
+        description="Mbit/s that each direction carries at least; default: 70 % of the NIC's speed or of `rate`.",
+    )
+    rate: int = Field(1000, ge=1, description="Mbit/s that the throughput test sends at most.")
+    seconds: int = Field(3, ge=1, le=60, description="How long it sends, per direction.")
+    latency_median: Milliseconds = Field(1, description="Round trip on an idle link, median, milliseconds.")
+    latency_p99: Milliseconds = Field(5, description="The same, 99th percentile.")
+    loss: float = Field(0.1, ge=0, le=100, description="Percent of the packets that may be lost.")
+    clock: Milliseconds = Field(50, description="Milliseconds that two clocks may be apart.")
+    failover_carrier: Milliseconds = Field(
+        100, description="Milliseconds of loss when a cable goes down and both ends lose their carrier."
+    )
+    failover_silent: Milliseconds | None = Field(
+        None,
+        description="The same when an end keeps its carrier; default: what BFD or OSPF needs to notice, and 100.",
+    )
+
+
 class Timeouts(Section):
     """Deadlines in seconds; every wait has one."""
 
@@ -223,4 +270,5 @@ class Document(Section):
     incus: Incus = Incus()
     smoke: Smoke = Smoke()
     packages: Packages = Packages()
+    certify: Certify = Certify()
     timeouts: Timeouts = Timeouts()

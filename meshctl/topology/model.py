@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from meshctl.topology.document import Bfd, Ceph, Incus, Ospf, Ovn, Packages, Smoke, Ssh, Timeouts
+from meshctl.topology.document import Bfd, Ceph, Certify, Incus, Ospf, Ovn, Packages, Smoke, Ssh, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,7 @@ class Topology:
     incus: Incus
     smoke: Smoke
     packages: Packages
+    certify: Certify
     timeouts: Timeouts
 
     def node(self, name: str) -> Node:

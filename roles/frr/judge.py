@@ -26,9 +26,9 @@ def judge(topology: Topology, node: Node, look: Look) -> Iterator[Problem]:
         yield _mute(node, "ospfd", "vtysh -c 'show ip ospf neighbor json'")
     else:
         yield from _adjacencies(topology, node, look.adjacencies)
-    if look.bfd is None:
+    if look.bfd is None and topology.bfd.enabled:
         yield _mute(node, "bfdd", "vtysh -c 'show bfd peers json'")
-    else:
+    elif look.bfd is not None and topology.bfd.enabled:
         yield from _bfd(node, look.bfd)
     if look.routes is None:
         yield _mute(node, "the kernel's routing table", " ".join(ROUTES))

@@ -16,6 +16,7 @@ from meshctl.roles.frr import parse
 from meshctl.roles.frr.role import CONF, Frr
 from meshctl.state import StateFolder
 from meshctl.topology import Node, Topology
+from meshctl.topology.document import Bfd
 from tests.roles import golden
 
 DATA = Path(__file__).parent / "data"
@@ -69,6 +70,14 @@ def test_bfd_values_equal_to_the_defaults_are_left_out(mesh: Topology) -> None:
     fast = replace(mesh, bfd=mesh.bfd.model_copy(update={"interval": 50, "multiplier": 5}))
     conf = Frr(fast).render(mesh.nodes[0])[CONF].content.decode()
     assert "  detect-multiplier 5\n  transmit-interval 50\n  receive-interval 50\n" in conf
+
+
+def test_bfd_profiles(mesh: Topology) -> None:
+    fast = replace(mesh, bfd=Bfd.model_validate({"profile": "fast"}))
+    conf = Frr(fast).render(mesh.nodes[0])[CONF].content.decode()
+    assert " profile meshctl\n  transmit-interval 50\n  receive-interval 50\n exit" in conf
+    off = replace(mesh, bfd=Bfd.model_validate({"profile": "none"}))
+    assert "bfd" not in Frr(off).render(mesh.nodes[0])[CONF].content.decode()
 
 
 def test_only_addresses_inside_the_prefixes_are_redistributed(mesh: Topology) -> None:
@@ -261,6 +270,14 @@ async def test_bfd_session_is_down(mesh: Topology, tmp_path: Path) -> None:
     hosts = healthy(mesh)
     hosts["node1"].bfd[0]["status"] = "down"
     assert await problems(mesh, hosts, tmp_path) == [("node1", "BFD session with node2 on eth1", "down")]
+
+
+async def test_without_bfd_nobody_asks_for_sessions(mesh: Topology, tmp_path: Path) -> None:
+    hosts = healthy(mesh)
+    for host in hosts.values():
+        host.bfd.clear()
+    off = replace(mesh, bfd=Bfd.model_validate({"profile": "none"}))
+    assert await problems(off, hosts, tmp_path) == []
 
 
 async def test_bfd_session_is_missing(mesh: Topology, tmp_path: Path) -> None:
