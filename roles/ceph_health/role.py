@@ -6,7 +6,17 @@ from typing import ClassVar
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role, Scope
-from meshctl.roles.ceph import FOUNDING_KEY, Command, Setting, ask, tell
+from meshctl.roles.ceph import (
+    CONFIG_DUMP,
+    FOUNDING_KEY,
+    FOUNDING_NOTE,
+    OSD_DUMP,
+    STATUS,
+    Command,
+    Setting,
+    survey,
+    tell,
+)
 from meshctl.topology import Node
 
 from . import parse
@@ -38,7 +48,7 @@ class CephHealthRole(Role):
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every placement group is active+clean, and health is HEALTH_OK with no warning."""
         leader = cluster.leader
-        (told,) = await ask(leader, {"prefix": "status"})
+        (told,) = await survey(leader, STATUS)
         status = told.read(parse.status)
         problems = []
         if self.topology.osd_count and (seen := status.unclean):
@@ -52,8 +62,7 @@ class CephHealthRole(Role):
 
 async def _leftovers(host: Host) -> list[Command] | None:
     """What takes back the rest of the founding; None when it is over."""
-    key: Command = {"prefix": "config-key get", "key": FOUNDING_KEY}
-    founding, config, osds = await ask(host, key, {"prefix": "config dump"}, {"prefix": "osd dump"}, ok=(0, _ENOENT))
+    founding, config, osds = await survey(host, FOUNDING_NOTE, CONFIG_DUMP, OSD_DUMP, ok=(0, _ENOENT))
     if founding.status == _ENOENT:
         return None
     present = config.read(parse.present)
@@ -63,5 +72,5 @@ async def _leftovers(host: Host) -> list[Command] | None:
 
 
 async def _unclean(host: Host) -> str:
-    (told,) = await ask(host, {"prefix": "status"})
+    (told,) = await survey(host, STATUS)
     return told.read(parse.status).unclean

@@ -5,7 +5,7 @@ from typing import ClassVar
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role, Scope
-from meshctl.roles.ceph import ask, keep_running
+from meshctl.roles.ceph import HEALTH, MGR_STAT, keep_running, survey
 from meshctl.topology import Node
 
 from . import parse
@@ -27,7 +27,7 @@ class CephMgrRole(Role):
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """A manager is active, whichever it is, and none of its modules has failed."""
         leader = cluster.leader
-        stat, health = await ask(leader, {"prefix": "mgr stat"}, {"prefix": "health"})
+        stat, health = await survey(leader, MGR_STAT, HEALTH)
         mgr = stat.read(parse.mgr_stat)
         if not mgr.available:
             seen = f"{mgr.active} is loading its modules" if mgr.active else "none"

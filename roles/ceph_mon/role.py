@@ -9,7 +9,19 @@ from meshctl.cluster import Cluster
 from meshctl.errors import CommandError, ParseError, WaitError
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role
-from meshctl.roles.ceph import FOUNDING_KEY, Command, Unit, ask, mon_socket, start, tell, units
+from meshctl.roles.ceph import (
+    CONFIG_DUMP,
+    FOUNDING_KEY,
+    OSD_DUMP,
+    Command,
+    Unit,
+    ask,
+    mon_socket,
+    start,
+    survey,
+    tell,
+    units,
+)
 from meshctl.topology import Node
 
 from . import parse
@@ -84,7 +96,7 @@ class CephMonRole(Role):
             await cluster.leader.until("the other monitors", silent, timeout=self.patience, every=0.05)
 
     async def _settings(self, host: Host) -> None:
-        dump, osds = await ask(host, {"prefix": "config dump"}, {"prefix": "osd dump"})
+        dump, osds = await survey(host, CONFIG_DUMP, OSD_DUMP)
         present = dump.read(parse.settings)
         first: list[Command] = []
         changes = [s.set for s in lasting(self.topology) if (s.who, s.name) not in present]

@@ -7,7 +7,7 @@ from typing import ClassVar
 from meshctl.cluster import Cluster
 from meshctl.host.base import File, Files, Host, text
 from meshctl.roles.base import Problem, Role
-from meshctl.roles.ceph import Command, Setting, ask, keep_running, tell, units
+from meshctl.roles.ceph import CONFIG_DUMP, OSD_DUMP, OSD_TREE, Command, Setting, keep_running, survey, tell, units
 from meshctl.roles.parsing import understand
 from meshctl.roles.templates import environment
 from meshctl.topology import Disk, Node, Topology
@@ -50,7 +50,7 @@ class CephOsdRole(Role):
 
     name: ClassVar[str] = "ceph_osd"
     summary: ClassVar[str] = "a Ceph OSD on every disk that the topology names"
-    needs: ClassVar[frozenset[str]] = frozenset({"ceph_mon"})
+    needs: ClassVar[frozenset[str]] = frozenset({"ceph_mon", "wipe"})
     poll: ClassVar[float] = 0.1
 
     def __init__(self, topology: Topology) -> None:
@@ -69,7 +69,7 @@ class CephOsdRole(Role):
         Raises RefusedError when a disk has something on it that this cluster did not put there.
         """
         leader = cluster.leader
-        answers = ask(leader, {"prefix": "osd dump"}, {"prefix": "config dump"})
+        answers = survey(leader, OSD_DUMP, CONFIG_DUMP)
         (dump, config), self._memory, _ = await asyncio.gather(answers, cluster.each(_memory), self._look(cluster))
         targets = config.read(parse.memory_targets)
         self._known = parse.Known(dump.read(parse.fsid), dump.read(parse.osds), targets)
@@ -93,7 +93,7 @@ class CephOsdRole(Role):
         """Every disk has an OSD of this cluster on it, which is up and in, with the device class of the topology."""
         if not self._looks:
             await self._look(cluster)
-        dump, tree = await ask(cluster.leader, {"prefix": "osd dump"}, {"prefix": "osd tree"})
+        dump, tree = await survey(cluster.leader, OSD_DUMP, OSD_TREE)
         osds, classes = dump.read(parse.osds), tree.read(parse.device_classes)
         return [
             problem

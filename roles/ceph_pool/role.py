@@ -5,7 +5,7 @@ from typing import ClassVar
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role, Scope
-from meshctl.roles.ceph import Command, ask, tell
+from meshctl.roles.ceph import OSD_DUMP, Command, survey, tell
 from meshctl.topology import Node
 
 from . import parse
@@ -89,5 +89,5 @@ def _enabling(name: str, applications: frozenset[str]) -> list[Command]:
 
 
 async def _pools(host: Host) -> dict[str, parse.Pool]:
-    (dump,) = await ask(host, {"prefix": "osd dump"})
+    (dump,) = await survey(host, OSD_DUMP)
     return dump.read(parse.pools)

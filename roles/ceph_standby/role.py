@@ -5,7 +5,7 @@ from typing import ClassVar
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role
-from meshctl.roles.ceph import ask, keep_running
+from meshctl.roles.ceph import MGR_DUMP, keep_running, survey
 from meshctl.topology import Node
 
 from . import parse
@@ -26,7 +26,7 @@ class CephStandbyRole(Role):
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every host's manager is active or stands by."""
-        (dump,) = await ask(cluster.leader, {"prefix": "mgr dump"})
+        (dump,) = await survey(cluster.leader, MGR_DUMP)
         there = dump.read(parse.managers)
         return [
             Problem(

@@ -85,3 +85,19 @@ async def test_a_failed_unit_is_forgiven_first(host: CephHost) -> None:
     host.enabled.add("ceph-mon@a.service")
     await ceph.keep_running(host, "ceph-mon@a.service")
     assert host.ran == ["systemctl reset-failed -- ceph-mon@a.service", "systemctl start -- ceph-mon@a.service"]
+
+
+async def test_every_survey_is_the_same_question_so_that_one_answer_serves_all(host: CephHost) -> None:
+    (osds,) = await ceph.survey(host, ceph.OSD_DUMP)
+    config, health = await ceph.survey(host, ceph.CONFIG_DUMP, ceph.HEALTH)
+    assert json.loads(osds.output)["osds"] == []
+    assert json.loads(config.output)[0]["name"] == "x"
+    assert json.loads(health.output)["status"] == "HEALTH_OK"
+    assert len(set(host.queried)) == 1
+
+
+async def test_a_survey_fails_for_what_was_wanted_of_it_alone(host: CephHost) -> None:
+    host.world.refused["config dump"] = 13
+    await ceph.survey(host, ceph.OSD_DUMP)
+    with pytest.raises(CommandError, match=r"`ceph config dump` exited with 13"):
+        await ceph.survey(host, ceph.CONFIG_DUMP)
