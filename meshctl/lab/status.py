@@ -1,11 +1,12 @@
 """What runs, as the kernel tells it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from meshctl.lab import machines, mute, plan, wiring
+from meshctl.lab import machines, mute, plan, plugs, wiring
 from meshctl.lab.names import LABS, NETNS, lab_namespace, paths
-from meshctl.lab.plan import CablePlan, HostPlan, LabPlan
+from meshctl.lab.plan import HostPlan, LabPlan
 
 HostState = Literal["on", "off", "unsupervised"]
 
@@ -56,7 +57,7 @@ async def _look(lab: LabPlan) -> LabStatus:
     there = (NETNS / lab_namespace(lab.name)).exists()
     present = await wiring.links(lab.name) if there else {}
     muted = await mute.muted(lab.name) if there else set()
-    cables = tuple(_look_at_cable(cable, present, muted) for cable in lab.cables)
+    cables = tuple(_look_at_cables(lab, present, muted))
     on = sum(1 for h in hosts if h.state != "off")
     state: Literal["up", "partly up", "down", "broken"] = (
         "broken" if not present else "up" if on == len(hosts) else "partly up" if on else "down"
@@ -64,10 +65,19 @@ async def _look(lab: LabPlan) -> LabStatus:
     return LabStatus(lab.name, state, lab.image_name, hosts, cables)
 
 
-def _look_at_cable(cable: CablePlan, present: dict[str, dict[str, Any]], muted: set[str]) -> CableStatus:
-    whole = cable.bridge in present and wiring.is_up(present[cable.bridge])
-    silent = tuple(f"{node}:{nic}" for node, nic, end in (cable.a, cable.b) if end in muted)
-    return CableStatus(str(cable), whole, silent)
+def _look_at_cables(lab: LabPlan, present: dict[str, dict[str, Any]], muted: set[str]) -> Iterator[CableStatus]:
+    """Cables, switches, and NICs whose plug hangs loose."""
+    names = {host.nic(nic).panel: f"{host.name}:{nic}" for host in lab.hosts for nic in host.mesh}
+    there = plugs.plugged(lab, present)
+    there = {**there, **{end: (end,) for end in names if end not in plugs.bridge_of(there)}}
+    for bridge, ends in there.items():
+        whole = bridge in present and wiring.is_up(present[bridge])
+        silent = tuple(names[end] for end in ends if end in muted)
+        if plugs.is_switch(bridge):
+            yield CableStatus(f"{', '.join(names[end] for end in ends)} on one switch", whole, silent)
+        elif ends:
+            plugs_in = [*(names[end] for end in ends), "nothing"]
+            yield CableStatus(" <-> ".join(plugs_in[:2]), whole and len(ends) > 1, silent)
 
 
 def _look_at_host(lab: LabPlan, host: HostPlan) -> HostStatus:

@@ -3,12 +3,15 @@
 Every NIC of a host is one end of a veth pair whose other end, the panel end, is here. A cable is a bridge with two
 panel ends as its only ports. What is plugged, cut or muted is written nowhere else: the kernel's state is the truth.
 
-* The host is off: its panel ends don't exist.
+* The host is off: its panel ends don't exist. What is plugged where is therefore said by the bridges' aliases
+  (`meshctl.lab.plugs`).
 * The cable is cut: its bridge is down.
-* A panel end is up, so that the host behind it sees a carrier, if the cable is whole and the far host is on.
+* A panel end is up, so that the host behind it sees a carrier, if the cable is whole and the far host is on, or if it
+  is plugged into a switch.
 """
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +19,16 @@ from meshctl.lab.kernelnet import stop_tx_offload
 from meshctl.lab.locks import locked
 from meshctl.lab.names import NETNS, host_namespace, lab_namespace, paths
 from meshctl.lab.netns import acall_in
-from meshctl.lab.plan import CABLE_MTU, CablePlan, HostPlan, LabPlan
+from meshctl.lab.plan import CABLE_MTU, HostPlan, LabPlan
+from meshctl.lab.plugs import Plugs, as_planned, bridge_of, is_switch, plugged, said
 from meshctl.lab.proc import ip_batch, run
 
 # A cable passes everything, LLDP and LACP too; the kernel keeps only STP, pause frames and the like (bits 0 to 2).
 _CABLE = "type bridge stp_state 0 forward_delay 0 mcast_snooping 0 ageing_time 0 group_fwd_mask 0xfff8"
-_SWITCH = "address {} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
+SWITCH = "address {} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
 """With a MAC address of its own: without, a bridge takes one of its ports', and the gateway's changed when a host was
 switched on again. OVN goes on with the MAC it has learned (MAC_Binding), and the uplink was dead for minutes."""
-_PANEL_SECONDS = 10
+PANEL_SECONDS = 10
 
 
 async def build(lab: LabPlan) -> None:
@@ -35,11 +39,12 @@ async def build(lab: LabPlan) -> None:
         await acall_in(namespace, _isolate)
     present = await links(lab.name)
     switches = {"management": "02:6d:65:73:68:01", "uplink": "02:6d:65:73:68:02"}
-    bridges = {name: _SWITCH.format(address) for name, address in switches.items()} | {
+    bridges = {name: SWITCH.format(address) for name, address in switches.items()} | {
         cable.bridge: _CABLE for cable in lab.cables
     }
     new = [name for name in bridges if name not in present]
     await ip_batch(namespace, ["link set lo up", *(f"link add {name} up {bridges[name]}" for name in new)])
+    await ip_batch(namespace, said({bridge: ends for bridge, ends in as_planned(lab).items() if bridge in new}))
     if ":" in lab.controller:
         await acall_in(namespace, lambda: _allow_ipv6("management"))
     lines = [f"address replace {lab.controller} dev management"]
@@ -68,11 +73,14 @@ async def plug_in(lab: LabPlan, host: HostPlan) -> None:
     inside = host_namespace(lab.name, host.name)
     await run(["ip", "netns", "add", inside])
     await acall_in(inside, _reset_inherited)
+    bridges = bridge_of(plugged(lab, await links(lab.name)))
     lines = ["link set lo up"]
     for nic in host.nics:
         near = f"link add {nic.panel} mtu {CABLE_MTU} type veth"
         lines.append(f"{near} peer name {nic.name} address {nic.mac} netns {inside}")
-        lines.append(f"link set {nic.panel} alias {host.name}:{nic.name} master {nic.bridge}")
+        lines.append(f"link set {nic.panel} alias {host.name}:{nic.name}")
+        bridge = bridges.get(nic.panel, None if nic.name in host.mesh else nic.bridge)
+        lines += [f"link set {nic.panel} master {bridge}"] if bridge else []
         if nic.name not in host.mesh:
             lines.append(f"link set {nic.panel} up")
     await ip_batch(lab_namespace(lab.name), lines)
@@ -121,19 +129,29 @@ def is_up(link: dict[str, Any]) -> bool:
 
 async def settle(lab: LabPlan) -> None:
     """Set every panel end to what its cable and the far host's power say. Anyone may call this at any time."""
-    async with locked(paths(lab.name).panel_lock, "the patch panel", _PANEL_SECONDS):
-        present = await links(lab.name)
-        lines = [line for cable in lab.cables for line in settlement(cable, present)]
-        await ip_batch(lab_namespace(lab.name), lines)
+    async with locked(paths(lab.name).panel_lock, "the patch panel", PANEL_SECONDS):
+        await settle_now(lab)
 
 
-def settlement(cable: CablePlan, present: dict[str, dict[str, Any]]) -> list[str]:
-    """The `ip` commands that bring a cable's panel ends to where they belong."""
-    whole = is_up(present[cable.bridge])
-    ends = [end[2] for end in (cable.a, cable.b)]
-    lines = []
-    for end, far in zip(ends, reversed(ends), strict=True):
-        wanted = whole and far in present
-        if end in present and is_up(present[end]) != wanted:
-            lines.append(f"link set {end} {'up' if wanted else 'down'}")
-    return lines
+async def settle_now(lab: LabPlan) -> None:
+    """`settle`, for who holds the lock of the patch panel."""
+    present = await links(lab.name)
+    mesh = {host.nic(nic).panel for host in lab.hosts for nic in host.mesh}
+    await ip_batch(lab_namespace(lab.name), settlement(plugged(lab, present), mesh, present))
+
+
+def settlement(plugs: Plugs, mesh: Collection[str], present: Mapping[str, dict[str, Any]]) -> list[str]:
+    """The `ip` commands that bring the panel ends of the mesh, and all that are plugged, to where they belong."""
+    wanted = dict.fromkeys(sorted(mesh), False)
+    for bridge, ends in plugs.items():
+        whole = bridge in present and is_up(present[bridge])
+        wanted |= {end: whole and (is_switch(bridge) or _far_end(end, ends, present)) for end in ends}
+    return [
+        f"link set {end} {'up' if up else 'down'}"
+        for end, up in wanted.items()
+        if end in present and is_up(present[end]) != up
+    ]
+
+
+def _far_end(end: str, ends: Collection[str], present: Mapping[str, dict[str, Any]]) -> bool:
+    return any(far in present for far in ends if far != end)

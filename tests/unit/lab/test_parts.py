@@ -13,7 +13,6 @@ from meshctl.lab import disks, kernelnet, limits, mirror, ovsdb, tools
 from meshctl.lab.errors import LabError, LabTimeout, ToolError
 from meshctl.lab.locks import held_for_life, holder, locked
 from meshctl.lab.names import check_lab_name, machine_name
-from meshctl.lab.plan import CablePlan
 from meshctl.lab.proc import run, wait_until
 from meshctl.lab.recipe import recipe
 from meshctl.lab.shim import behind, hidden_mac
@@ -94,7 +93,6 @@ def test_nics_behind_bridges_keep_within_the_kernels_length() -> None:
     assert hidden_mac("02:00:00:00:00:01").startswith("06:")
 
 
-CABLE = CablePlan("cable0", ("node1", "eth1", "h0p0"), ("node2", "eth2", "h1p1"))
 UP: dict[str, Any] = {"flags": ["BROADCAST", "UP"]}
 DOWN: dict[str, Any] = {"flags": ["BROADCAST"]}
 
@@ -110,7 +108,7 @@ DOWN: dict[str, Any] = {"flags": ["BROADCAST"]}
     ],
 )
 def test_carriers_follow_cables_and_power(present: dict[str, dict[str, Any]], commands: list[str]) -> None:
-    assert settlement(CABLE, present) == commands
+    assert settlement({"cable0": ("h0p0", "h1p1")}, {"h0p0", "h1p1"}, present) == commands
 
 
 async def test_a_lock_excludes_and_says_who_waits(tmp_path: Path) -> None:
