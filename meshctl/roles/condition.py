@@ -5,12 +5,13 @@ A role that has a module `status` with `async def condition(cluster) -> Conditio
 `told` turns the error into one. Nothing here waits, and nothing is changed.
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from meshctl.errors import HostError
+from meshctl.errors import CommandTimeout, ConnectError, ConnectionLost, HostError
+from meshctl.roles.base import Problem
 
 T = TypeVar("T")
 
@@ -111,6 +112,8 @@ class Condition:
     """Those cables of the topology, by index, that carry nothing."""
     carries: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By host: what moves elsewhere, or stops, when it goes ("the active mgr", "2 instances")."""
+    problems: tuple[Problem, ...] = ()
+    """What the layer's gate would say, as far as it was looked at."""
     unknown: str = ""
     """Why the layer can't say how many failures it survives; empty when it can."""
 
@@ -121,3 +124,26 @@ async def told(asking: Awaitable[T]) -> T | HostError:
         return await asking
     except HostError as error:
         return error
+
+
+def split(looks: Mapping[str, T | HostError]) -> tuple[dict[str, T], dict[str, Part]]:
+    """The answers by host, and a broken part for each host that gave none."""
+    silent = {name: Part(State.BROKEN, why(look)) for name, look in looks.items() if isinstance(look, HostError)}
+    return {name: look for name, look in looks.items() if not isinstance(look, HostError)}, silent
+
+
+def why(error: HostError) -> str:
+    """Why there is no answer, in a few words."""
+    if isinstance(error, ConnectError | ConnectionLost):
+        return "host unreachable"
+    return f"`{error.argv[0]}` is too slow" if isinstance(error, CommandTimeout) else error.message
+
+
+def judged(hosts: Collection[str], problems: Sequence[Problem], details: Mapping[str, str]) -> dict[str, Part]:
+    """A part for each of these hosts: degraded where the gate has a problem, and then saying which."""
+    parts = {}
+    for name in hosts:
+        own = [problem.what for problem in problems if problem.host == name]
+        more = f" (and {len(own) - 1} more)" if len(own) > 1 else ""
+        parts[name] = Part(State.DEGRADED, own[0] + more) if own else Part(State.HEALTHY, details.get(name, ""))
+    return parts

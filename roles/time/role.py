@@ -50,9 +50,13 @@ class Time(Role):
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every host follows something, at most one itself, and no two are far apart."""
-        clocks = await cluster.each(_look)
+        return self.judge(await cluster.each(look))
+
+    def judge(self, clocks: Mapping[str, Clock | None]) -> list[Problem]:
+        """What is wrong with the hosts that were asked."""
         local = [name for name, clock in clocks.items() if clock and clock.elected]
-        return [problem for node in self.topology.nodes for problem in self._check(node, clocks[node.name], local)]
+        asked = [node for node in self.topology.nodes if node.name in clocks]
+        return [problem for node in asked for problem in self._check(node, clocks[node.name], local)]
 
     def _check(self, node: Node, clock: Clock | None, local: list[str]) -> Iterator[Problem]:
         if clock is None:
@@ -83,7 +87,7 @@ class Time(Role):
                 )  # fmt: skip
 
 
-async def _look(_: Node, host: Host) -> Clock | None:
+async def look(_: Node, host: Host) -> Clock | None:
     """None when chronyd does not answer."""
     told, listed = await asyncio.gather(host.query(_TRACKING, ok=None), host.query(_SOURCES, ok=None))
     if not (told.ok and listed.ok):

@@ -1,0 +1,67 @@
+"""When the first certificate ends."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+from meshctl.certs import inspect
+from meshctl.cluster import Cluster
+from meshctl.roles.condition import Condition, Disease, Finding, Part, State, split, told
+from meshctl.topology import Topology
+
+from .renewal import certificates
+
+SOON = timedelta(days=14)
+"""As for `certs list`; a bootstrap renews its own 60 days before."""
+
+EXPIRING = Disease(
+    "certificate-expiring", "A certificate has ended or soon will: OVN, OVS or Incus then refuse every connection."
+)
+DISEASES = (EXPIRING,)
+
+
+async def condition(cluster: Cluster) -> Condition:
+    """Every certificate on every host."""
+    looks, silent = split(await cluster.each(lambda _node, host: told(certificates(host))))
+    ends = {name: dict(_ends(found)) for name, found in looks.items()}
+    return judge(cluster.topology, ends, silent, datetime.now(UTC))
+
+
+def _ends(found: Mapping[str, str]) -> Iterator[tuple[str, datetime]]:
+    for path, text in found.items():
+        if facts := inspect(text):
+            yield path, facts.not_after
+
+
+def judge(
+    topology: Topology, ends: Mapping[str, Mapping[str, datetime]], silent: Mapping[str, Part], now: datetime
+) -> Condition:
+    """What the ends mean."""
+    soon = [(host, path, end) for host, own in ends.items() for path, end in own.items() if end - now < SOON]
+    first = min((end for own in ends.values() for end in own.values()), default=None)
+    ended = any(end <= now for _, _, end in soon)
+    state = State.BROKEN if ended else State.DEGRADED if soon or silent or first is None else State.HEALTHY
+    return Condition(
+        state,
+        f"the first certificate ends in {(first - now).days} days" if first else "no certificate was found",
+        nodes={**{host: _part(own, now) for host, own in ends.items()}, **silent},
+        findings=tuple(_finding(topology, host, path, end, now) for host, path, end in soon),
+    )
+
+
+def _part(ends: Mapping[str, datetime], now: datetime) -> Part:
+    if not ends:
+        return Part(State.DEGRADED, "no certificate")
+    left = min(ends.values()) - now
+    return Part(State.DEGRADED, f"a certificate ends in {left.days} days") if left < SOON else Part(State.HEALTHY)
+
+
+def _finding(topology: Topology, host: str, path: str, end: datetime, now: datetime) -> Finding:
+    left = (end - now).days
+    when = f"ended {-left} days ago" if end <= now else f"ends in {left} days"
+    return Finding(
+        EXPIRING.name,
+        host,
+        f"{path} {when}, on {end:%Y-%m-%d %H:%M} UTC",
+        f"`meshctl certs renew {topology.source}`: host by host, without an outage.",
+        f"meshctl certs list {topology.source}",
+    )
