@@ -31,6 +31,9 @@ class Cluster:
     changed: Callable[[], frozenset[str]] = field(default=frozenset)
     """The steps of this run that have changed something so far."""
 
+    wipe: frozenset[tuple[str, str]] = frozenset()
+    """Disks (node, path as in the topology) whose content the operator gives up in this run."""
+
     @property
     def leader(self) -> Host:
         """The host where clusters are founded."""
@@ -39,6 +42,10 @@ class Cluster:
     def host(self, node: Node) -> Host:
         """The host of a node."""
         return self.hosts[node.name]
+
+    def wiped(self, node: Node) -> tuple[str, ...]:
+        """A node's disks whose content may be destroyed."""
+        return tuple(disk.path for disk in node.disks if (node.name, disk.path) in self.wipe)
 
     async def each(self, ask: Callable[[Node, Host], Awaitable[T]]) -> dict[str, T]:
         """Ask all hosts at the same time; answers by node name, in the order of the nodes."""

@@ -12,6 +12,7 @@ import click
 
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import counted, emit_json
+from meshctl.cli.wiping import as_options, named_disks, wipe_option
 
 if TYPE_CHECKING:
     from meshctl.cli.runlog import RunLog
@@ -44,6 +45,8 @@ class Job:
     """Seconds for each gate, instead of what the roles ask for."""
     plan: "Plan | None" = None
     """The steps, where they aren't the command's own."""
+    wipe: frozenset[tuple[str, str]] = frozenset()
+    """Disks (node, path) whose content may be destroyed."""
 
     @property
     def slug(self) -> str:
@@ -53,15 +56,16 @@ class Job:
     @property
     def again(self) -> str:
         """The command line that goes on where this run ended."""
-        return f"{self.options.prefix} {self.command} {self.topology.source}"
+        return f"{self.options.prefix} {self.command} {self.topology.source}{as_options(self.wipe)}"
 
 
 @click.command(short_help="Converge all hosts, layer by layer, and prove each layer.")
 @topology_argument
 @click.option("--yes", is_flag=True, help="Don't ask before changing hosts.")
+@wipe_option
 @_accept_new
 @click.pass_obj
-def bootstrap(options: Options, topology: Path, *, yes: bool, accept_new: bool) -> int:
+def bootstrap(options: Options, topology: Path, *, yes: bool, wipe: tuple[str, ...], accept_new: bool) -> int:
     """Make the hosts one cluster: converge each layer, and prove that it works before the next one builds on it.
 
     Safe to run again at any time: what is in place stays as it is, and an interrupted run goes on.
@@ -71,9 +75,10 @@ def bootstrap(options: Options, topology: Path, *, yes: bool, accept_new: bool) 
     loaded = load(topology)
     for warning in warnings(topology):
         click.echo(warning.at(topology), err=True)
+    named = named_disks(loaded, wipe)
     if not yes:
         ask(options, loaded)
-    return run(Job("bootstrap", loaded, options, accept_new))
+    return run(Job("bootstrap", loaded, options, accept_new, wipe=named))
 
 
 @click.command(short_help="Look at every layer's gate; change nothing.")
@@ -166,7 +171,7 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
     planning = asyncio.create_task(asyncio.to_thread(_plan, job))  # imports all roles, while hosts let us in
     click.echo(f"connecting to {counted(len(job.topology.nodes), 'host')}", err=True)
     async with connected(job.topology, job.options, state, accept_new=job.accept_new) as hosts:
-        cluster = Cluster(job.topology, hosts, state)
+        cluster = Cluster(job.topology, hosts, state, wipe=job.wipe)
         plan = await planning
         if job.command == "bootstrap" and (report := await _settled(job, cluster, log)):
             return report

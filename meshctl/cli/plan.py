@@ -9,6 +9,7 @@ import click
 
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import coloured, emit_json
+from meshctl.cli.wiping import named_disks, wipe_option
 
 if TYPE_CHECKING:
     from meshctl.preview import Preview
@@ -19,8 +20,9 @@ CHANGES, UNHEALTHY = 2, 4
 
 @click.command(short_help="Show what bootstrap would change, as diffs; change nothing.")
 @topology_argument
+@wipe_option
 @click.pass_obj
-def plan(options: Options, topology: Path) -> int:
+def plan(options: Options, topology: Path, *, wipe: tuple[str, ...]) -> int:
     """Show every file, command and service that a bootstrap would change now, and why.
 
     What can't be known before an earlier change has been made is listed as such. Exits with 0 when there is nothing to
@@ -30,14 +32,15 @@ def plan(options: Options, topology: Path) -> int:
 
     from meshctl.topology import load
 
-    preview = asyncio.run(_preview(load(topology), options))
+    loaded = load(topology)
+    preview = asyncio.run(_preview(loaded, options, named_disks(loaded, wipe)))
     _show(preview, options)
     if preview.problems:
         return UNHEALTHY
     return 0 if preview.empty else CHANGES
 
 
-async def _preview(topology: "Topology", options: Options) -> "Preview":
+async def _preview(topology: "Topology", options: Options, wipe: frozenset[tuple[str, str]]) -> "Preview":
     from meshctl.cli.reach import connected
     from meshctl.cluster import Cluster
     from meshctl.plan import bootstrap_plan
@@ -47,7 +50,8 @@ async def _preview(topology: "Topology", options: Options) -> "Preview":
     state = options.state(topology)
     roles = [role(topology) for role in discover().values()]
     async with connected(topology, options, state, accept_new=False) as hosts:
-        return await Previewer(bootstrap_plan(topology, roles), Cluster(topology, hosts, state)).run()
+        cluster = Cluster(topology, hosts, state, wipe=wipe)
+        return await Previewer(bootstrap_plan(topology, roles), cluster).run()
 
 
 def _show(preview: "Preview", options: Options) -> None:

@@ -68,18 +68,28 @@ def decide(host: str, seen: Look, known: parse.Known) -> Fate:
         raise _refused(host, seen, "belongs to another Ceph cluster", f"osd.{label.osd} of {label.fsid}")
     osd = known.osds.get(label.uuid)
     if not label.finished:
+        # Its checksum is right (else there would be no label here) and mkfs never got to its end: no OSD has run on it,
+        # whosever it is. A ceph-volume that fails takes its OSD off the books and leaves such a label.
         if osd is None or osd.new:
             return Fate.REDO
-        raise _refused(host, seen, f"is damaged: osd.{osd.id} has run on it", "a BlueStore label without its end")
+        safe = f"If `ceph osd safe-to-destroy {osd.id}` agrees: ceph osd purge {osd.id} --yes-i-really-mean-it; then"
+        what = f"is damaged: osd.{osd.id} has run on it"
+        raise _refused(host, seen, what, "a BlueStore label without its end", before=safe)
     if osd is None:
         raise _refused(host, seen, "has an OSD that this cluster no longer knows", f"osd.{label.osd}, {label.uuid}")
     # Tags of a logical volume are set before the OSD is made on it, so they don't tell whether it was finished.
     return Fate.REDO if label.lvm and osd.new else Fate.KEEP
 
 
-def _refused(host: str, seen: Look, what: str, contents: str) -> RefusedError:
+def _refused(
+    host: str, seen: Look, what: str, contents: str, before: str = "If nobody needs what is on it,"
+) -> RefusedError:
+    if seen.disk.lvm:
+        destroys = f"ceph-volume lvm zap --destroy {seen.path} destroys it"
+    else:
+        destroys = f"the same command with --wipe {host}:{seen.path} destroys it"
     return RefusedError(
         host,
         f"{seen.path} ({seen.disk.name}) {what}: {contents}",
-        advice=f"If nobody needs it: ceph-volume lvm zap --destroy {seen.path} (all data on it are lost)",
+        advice=f"{before} {destroys}.",
     )

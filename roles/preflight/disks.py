@@ -1,15 +1,25 @@
-"""Whether the disks that the topology names may become OSDs: pure functions. A disk with anything on it is refused."""
+"""Whether the disks that the topology names may become OSDs: pure functions. A disk with anything on it is refused.
 
-from collections.abc import Iterator
+Except that the operator named it with --wipe: then only what is in use, or reaches over other disks, is in the way.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
 
 from meshctl.roles.base import Problem
+from meshctl.roles.disks import DiskFacts, describe, is_ours, obstacle
 from meshctl.topology import Node
 
-from .parse import DiskFacts, HostFacts
+from .parse import HostFacts
 
 
-def check(node: Node, facts: HostFacts) -> Iterator[Problem]:
-    """Problems with a host's disks."""
+def the_clusters(fsids: Iterable[str | None]) -> str | None:
+    """The fsid that hosts have in their ceph.conf; None when there is none, or more than one."""
+    known = {fsid for fsid in fsids if fsid}
+    return known.pop() if len(known) == 1 else None
+
+
+def check(node: Node, facts: HostFacts, fsid: str | None = None, wipe: Collection[str] = ()) -> Iterator[Problem]:
+    """Problems with a host's disks; `fsid`: of the other hosts' cluster; the content of those in `wipe` may go."""
     seen: dict[str, str] = {}
     for disk in (facts.disks[entry.path] for entry in node.disks):
         other = seen.setdefault(disk.real, disk.path)
@@ -18,19 +28,10 @@ def check(node: Node, facts: HostFacts) -> Iterator[Problem]:
                 node.name, f"{disk.path} is the same disk as {other}", "a disk of its own", disk.real,
                 f"readlink -f {disk.path} {other}", "Name each disk once.", final=True,
             )  # fmt: skip
-        yield from _disk(node, disk, facts.fsid)
+        yield from _disk(node, disk, facts.fsid or fsid, disk.path in wipe)
 
 
-def is_ours(disk: DiskFacts, fsid: str | None) -> bool:
-    """Whether the disk holds an OSD of the cluster in the host's own ceph.conf, or one that was never finished."""
-    if fsid is None:
-        return False
-    if disk.label:
-        return disk.label.fsid in {None, fsid}
-    return disk.lvm_fsids == {fsid}
-
-
-def _disk(node: Node, disk: DiskFacts, fsid: str | None) -> Iterator[Problem]:
+def _disk(node: Node, disk: DiskFacts, fsid: str | None, wipe: bool) -> Iterator[Problem]:  # noqa: FBT001  (private)
     if disk.kind != "block":
         seen = "no such file" if disk.kind == "missing" else "something that is not a block device"
         yield Problem(
@@ -39,17 +40,27 @@ def _disk(node: Node, disk: DiskFacts, fsid: str | None) -> Iterator[Problem]:
         )  # fmt: skip
     elif unusable := _unusable(disk):
         yield Problem(
-            node.name, f"{disk.path} can't be used", "a disk for an OSD", unusable, f"lsblk {disk.path}",
+            node.name, f"{disk.title} can't be used", "a disk for an OSD", unusable, f"lsblk {disk.path}",
             "Name another disk.", final=True,
         )  # fmt: skip
     elif (findings := describe(disk)) and not is_ours(disk, fsid):
-        yield Problem(
-            node.name, f"{disk.path} is not empty", "no partition, file system, LVM or OSD on it", findings,
-            f"lsblk -f {disk.path}; wipefs --no-act {disk.path}",
-            f"If nobody needs what is on it (this destroys it): wipefs --all {disk.path}; "
-            f"dd if=/dev/zero of={disk.path} bs=1M count=10",
-            final=True, refused=True,
-        )  # fmt: skip
+        yield from _taken(node, disk, findings, wipe=wipe)
+
+
+def _taken(node: Node, disk: DiskFacts, findings: str, *, wipe: bool) -> Iterator[Problem]:
+    hindrance = obstacle(disk)
+    if wipe and not hindrance:
+        return
+    what, advice = hindrance or (
+        "is not empty",
+        f"If nobody needs what is on it, the same command with --wipe {node.name}:{disk.path} destroys it.",
+    )
+    if wipe:
+        what += ", so it is not wiped"
+    yield Problem(
+        node.name, f"{disk.title} {what}", "an empty disk: no partition, file system, LVM or OSD on it", findings,
+        f"lsblk -f {disk.path}; wipefs --no-act {disk.path}", advice, final=True, refused=True,
+    )  # fmt: skip
 
 
 def _unusable(disk: DiskFacts) -> str:
@@ -58,21 +69,3 @@ def _unusable(disk: DiskFacts) -> str:
     if disk.read_only:
         return "read-only"
     return "" if disk.readable else "its first bytes can't be read"
-
-
-def describe(disk: DiskFacts) -> str:
-    """What is on a disk, for people; "" when it is empty."""
-    parts = []
-    if disk.label:
-        parts.append(f"an OSD of the Ceph cluster {disk.label.fsid}" if disk.label.fsid else "an unfinished OSD")
-    elif disk.lvm_fsids:
-        parts.append(f"an OSD of the Ceph cluster {', '.join(sorted(disk.lvm_fsids))}")
-    if disk.mounts:
-        parts.append(f"mounted on {', '.join(disk.mounts)}")
-    if disk.children:
-        parts.append(f"parts or users: {', '.join(disk.children)}")
-    if disk.signatures and not disk.label:
-        parts.append(f"signatures: {', '.join(disk.signatures)}")
-    if disk.unknown_data and not disk.label:
-        parts.append("data of no known format (an encrypted disk looks like that)")
-    return "; ".join(parts)

@@ -22,7 +22,7 @@ from tests.fuzz.mutations import damaged, garbled
 
 Parser = Callable[..., Any]
 ROLES = Path(__file__).resolve().parents[1] / "roles"
-ELSEWHERE = ("incus_network.nb", "incusapi", "ceph", "distributions")
+ELSEWHERE = ("incus_network.nb", "incusapi", "ceph", "distributions", "disks")
 """Modules with parsers beside the roles' `parse.py`."""
 
 NO_PARSER = {

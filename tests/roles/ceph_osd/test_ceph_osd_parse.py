@@ -133,4 +133,4 @@ def test_foreign_contents_are_refused_by_name(look: Look, said: str) -> None:
         disks.decide("node1", look, KNOWN)
     assert said in caught.value.message
     assert look.disk.name in caught.value.message
-    assert "lost" in caught.value.advice
+    assert "--wipe node1:/dev/sdb destroys it" in caught.value.advice

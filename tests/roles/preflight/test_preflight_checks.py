@@ -1,5 +1,6 @@
 """Every fault that preflight names, on facts of a real lab host with one thing changed."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -13,8 +14,9 @@ from meshctl.errors import ParseError
 from meshctl.host.fake import FakeHost
 from meshctl.host.views import ReadOnlyHost
 from meshctl.roles.base import Problem
+from meshctl.roles.disks import Label, Part, is_ours
 from meshctl.roles.preflight import checks, clocks, disks, nics
-from meshctl.roles.preflight.parse import HostFacts, Label, Nic, Space, host_facts
+from meshctl.roles.preflight.parse import HostFacts, Nic, Space, host_facts
 from meshctl.roles.preflight.role import SCRIPT, Preflight
 from meshctl.state import StateFolder
 from meshctl.topology import Disk, Topology
@@ -160,14 +162,16 @@ def test_address_of_a_former_topology_is_for_the_links_role_to_take_back(mesh: T
 @pytest.mark.parametrize(
     ("capture", "seen"),
     [
-        ("own-osd", f"an OSD of the Ceph cluster {FSID}"),
+        ("own-osd", f"an OSD of the Ceph cluster {FSID} (11111111-2222-4333-8444-555555555555)"),
         ("mounted-ext4", "mounted on /mnt; signatures: ext4"),
         ("partitioned", "signatures: dos"),
     ],
 )
 def test_disk_with_anything_on_it(mesh: Topology, facts: HostFacts, capture: str, seen: str) -> None:
     [problem] = faults(mesh, replace(facts, disks=host_facts(data(capture)).disks))
-    assert (problem.what, problem.seen) == ("/dev/sdb is not empty", seen)
+    assert problem.seen == seen
+    assert re.match(r"/dev/sdb \(unknown model, no serial number, [0-9.]+ GB\) is (not empty|in use)$", problem.what)
+    assert problem.refused
 
 
 def test_own_osd_is_welcome(mesh: Topology, facts: HostFacts) -> None:
@@ -178,15 +182,23 @@ def test_own_osd_is_welcome(mesh: Topology, facts: HostFacts) -> None:
 
 def test_osd_that_was_never_finished(mesh: Topology, facts: HostFacts) -> None:
     disk = replace(facts.disks["/dev/sdb"], label=Label("11111111-2222-4333-8444-555555555555", None))
-    assert disks.is_ours(disk, FSID)
-    assert not disks.is_ours(disk, None)
+    assert is_ours(disk, FSID)
+    assert not is_ours(disk, None)
+    assert not is_ours(replace(disk, label=Label("11111111-2222-4333-8444-555555555555", FSID, whole=False)), FSID)
+
+
+def test_osd_of_a_reinstalled_host_is_found_again_by_the_others_fsid(mesh: Topology, facts: HostFacts) -> None:
+    again = replace(facts, disks=host_facts(data("own-osd")).disks)
+    assert again.fsid is None
+    assert list(disks.check(mesh.nodes[0], again, disks.the_clusters([None, FSID, FSID]))) == []
+    assert list(disks.check(mesh.nodes[0], again, disks.the_clusters([None, FSID, "another"])))
 
 
 def test_lvm_osds_of_two_clusters_are_not_ours(facts: HostFacts) -> None:
     disk = replace(facts.disks["/dev/sdb"], signatures=("LVM2_member",), lvm_fsids=frozenset({FSID}))
-    assert disks.is_ours(disk, FSID)
-    assert not disks.is_ours(replace(disk, lvm_fsids=frozenset({FSID, "other"})), FSID)
-    assert not disks.is_ours(replace(disk, lvm_fsids=frozenset()), FSID)
+    assert is_ours(disk, FSID)
+    assert not is_ours(replace(disk, lvm_fsids=frozenset({FSID, "other"})), FSID)
+    assert not is_ours(replace(disk, lvm_fsids=frozenset()), FSID)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +281,8 @@ async def look(mesh: Topology, outputs: list[str]) -> tuple[list[Problem], list[
 async def test_all_findings_of_all_hosts_come_at_once(mesh: Topology) -> None:
     problems, notes, fakes = await look(mesh, [data("mounted-ext4"), data("partitioned"), data("empty")])
     found = {(problem.host, problem.what) for problem in problems}
-    assert {("node1", "/dev/sdb is not empty"), ("node2", "/dev/sdb is not empty")} <= found
+    disk = "/dev/sdb (unknown model, no serial number, {} GB)"
+    assert {("node1", f"{disk} is in use".format(8.6)), ("node2", f"{disk} is not empty".format(0.1))} <= found
     assert ("node2", "172.31.0.12 leads to another node") in found
     assert ("node3", "the same machine-id as node1") in found
     assert all(len(fake.queried) == 1 for fake in fakes)
@@ -286,3 +299,45 @@ def test_script_is_plain_shell(shell: str) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"there is no {shell}")
     subprocess.run([shell, "-n"], input=SCRIPT, check=True)
+
+
+GROUPS = (
+    ({"signatures": ("ext4",)}, None),
+    ({"signatures": ("LVM2_member",), "volume_groups": ()}, None),
+    ({"mounts": ("/",), "parts": (Part("/dev/sdb1", "part", "ext4"),)}, "is the system disk"),
+    ({"mounts": ("[SWAP]",), "signatures": ("swap",)}, "swapoff /dev/sdb"),
+    ({"mounts": ("/srv",), "signatures": ("xfs",)}, "umount /srv"),
+    ({"signatures": ("LVM2_member",), "volume_groups": ("vg0",)}, "vgremove vg0; pvremove /dev/sdb"),
+    ({"signatures": ("LVM2_member",)}, "vgremove GROUP"),
+    ({"signatures": ("gpt",), "parts": (Part("/dev/sdb1", "part", "LVM2_member"),)}, "belongs to LVM"),
+    ({"signatures": ("LVM2_member",), "lvm_fsids": frozenset({"other"})}, "ceph-volume lvm zap --destroy /dev/sdb"),
+    ({"signatures": ("linux_raid_member",), "parts": (Part("/dev/md0", "raid1"),)}, "mdadm --stop /dev/md0"),
+    ({"signatures": ("crypto_LUKS",), "parts": (Part("/dev/mapper/x", "crypt"),)}, "cryptsetup close /dev/mapper/x"),
+    ({"label": Label("u", "other"), "users": ("kernel 0", "ceph-osd 77")}, "by the kernel: mounted elsewhere"),
+    ({"label": Label("u", "other"), "users": ("ceph-osd 77",)}, "is in use by ceph-osd (process 77)"),
+)
+
+
+@pytest.mark.parametrize(("changes", "said"), GROUPS)
+def test_only_what_nothing_uses_may_be_wiped(
+    mesh: Topology, facts: HostFacts, changes: dict[str, object], said: str | None
+) -> None:
+    full = {"/dev/sdb": replace(facts.disks["/dev/sdb"], **changes)}  # type: ignore[arg-type]
+    found = list(disks.check(mesh.nodes[0], replace(facts, disks=full), wipe=("/dev/sdb",)))
+    told = [f"{p.what}: {p.seen}: {p.advice}" for p in found]
+    assert all(p.refused and p.final and "so it is not wiped" in p.what for p in found)
+    assert (told == []) if said is None else (said in told[0]), told
+
+
+async def test_users_are_looked_for_only_on_disks_that_are_to_be_wiped(mesh: Topology) -> None:
+    users = "\n@@ users /dev/sdb\nceph-osd 77\n"
+    text = data("own-osd").replace(f"fsid = {FSID}", "")
+    outputs = {"node1": text.replace("@@ clock.end", f"{users}\n@@ clock.end")}
+    fakes = [FakeHost(n.name).on("sh -s -- /dev/sdb", outputs.get(n.name, data("empty"))) for n in mesh.nodes[1:]]
+    first = FakeHost("node1").on("sh -s -- /dev/sdb -- /dev/sdb", outputs["node1"])
+    hosts = {host.name: ReadOnlyHost(host) for host in (first, *fakes)}
+    cluster = Cluster(mesh, hosts, StateFolder(Path("/nowhere")), wipe=frozenset({("node1", "/dev/sdb")}))
+    problems = await Preflight(mesh, clock=lambda: 0.0).verify(cluster)
+    assert [p.what for p in problems if p.refused] == [
+        "/dev/sdb (unknown model, no serial number, 8.6 GB) is in use by ceph-osd (process 77), so it is not wiped"
+    ]

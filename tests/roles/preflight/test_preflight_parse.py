@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.roles.preflight.parse import FactsError, bluestore_label, host_facts, nics
+from meshctl.roles.disks import Part, bluestore_label
+from meshctl.roles.preflight.parse import FactsError, host_facts, nics
 
 DATA = Path(__file__).parent / "data"
 FSID = "3f6f9e0a-1b7c-4a54-9a3a-0d5e2c1b7a11"
@@ -64,7 +65,8 @@ def test_devices_on_top_of_a_disk_are_found_at_any_depth() -> None:
     text = data("empty").replace('"mountpoints": [],', top.strip() + ",", 1)
     text = text.replace('"mountpoints": []', inside.strip(), 1)
     disk = host_facts(text).disks["/dev/sdb"]
-    assert (disk.children, disk.mounts) == (("/dev/sdb1", "/dev/mapper/x"), ("/srv",))
+    assert disk.parts == (Part("/dev/sdb1", ""), Part("/dev/mapper/x", ""))
+    assert disk.mounts == ("/srv",)
 
 
 def test_lvm_osd_is_known_by_its_tags() -> None:

@@ -1,0 +1,35 @@
+# ruff: noqa: PLC0415  (imports happen where they are needed)
+"""`--wipe NODE:DISK`: the disks whose content an operator gives up, checked against the topology."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from meshctl.topology import Topology
+
+wipe_option = click.option(
+    "--wipe",
+    multiple=True,
+    metavar="NODE:DISK",
+    help="Destroy what is on this disk of the topology, if it isn't in use; may be repeated.",
+)
+
+
+def named_disks(topology: "Topology", words: Iterable[str]) -> frozenset[tuple[str, str]]:
+    """(node, path) of each word. Raises UsageError for a disk that the topology doesn't name for an OSD."""
+    from meshctl.errors import UsageError
+
+    known = {f"{node.name}:{disk.path}": (node.name, disk.path) for node in topology.nodes for disk in node.disks}
+    if unknown := [word for word in words if word not in known]:
+        raise UsageError(
+            f"--wipe {unknown[0]}: the topology names no such disk, so it is left alone",
+            advice=f"Write NODE:DISK as in {topology.source}: {', '.join(known) or 'it names no disks'}.",
+        )
+    return frozenset(known[word] for word in words)
+
+
+def as_options(wipe: Iterable[tuple[str, str]]) -> str:
+    """The options as they are typed, each with a space before it."""
+    return "".join(f" --wipe {node}:{path}" for node, path in sorted(wipe))

@@ -1,0 +1,1 @@
+"""Empties the disks that the operator named with --wipe."""
