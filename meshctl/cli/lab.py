@@ -2,7 +2,7 @@
 """`meshctl lab …`: the rehearsal cluster. Its name is the cluster's, or what `--lab=NAME` says."""
 
 import os
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from meshctl.lab.status import CableStatus, LabStatus
 
 node_argument = click.argument("node")
+_snapshot_argument = click.argument("snapshot", metavar="SNAPSHOT")
 _ends = (click.argument("a", metavar="A"), click.argument("b", metavar="B"))
 
 
@@ -101,9 +102,7 @@ def cut(options: Options, topology: Path, a: str, b: str) -> None:
     """Pull out every cable between A and B (HOST or HOST:NIC)."""
     from meshctl.lab import cables
 
-    name = _name(options, topology)
-    _run(cables.cut(name, a, b))
-    _show(options, "cut", [name])
+    _change(options, "cut", topology, lambda name: cables.cut(name, a, b))
 
 
 @group.command()
@@ -115,9 +114,7 @@ def heal(options: Options, topology: Path, a: str, b: str) -> None:
     """Put the cables between A and B back."""
     from meshctl.lab import cables
 
-    name = _name(options, topology)
-    _run(cables.heal(name, a, b))
-    _show(options, "heal", [name])
+    _change(options, "heal", topology, lambda name: cables.heal(name, a, b))
 
 
 @group.command("power-off")
@@ -128,9 +125,7 @@ def power_off(options: Options, topology: Path, node: str) -> None:
     """Take the power away from a host, as if its cord were pulled."""
     from meshctl.lab import running
 
-    name = _name(options, topology)
-    _run(running.power_off(name, node))
-    _show(options, "power-off", [name])
+    _change(options, "power-off", topology, lambda name: running.power_off(name, node))
 
 
 @group.command("power-on")
@@ -141,9 +136,38 @@ def power_on(options: Options, topology: Path, node: str) -> None:
     """Switch a host on and wait for its sshd."""
     from meshctl.lab import running
 
+    _change(options, "power-on", topology, lambda name: running.power_on(name, node))
+
+
+@group.command(short_help="Keep the disks of all hosts under a name.")
+@topology_argument
+@_snapshot_argument
+@click.pass_obj
+def save(options: Options, topology: Path, snapshot: str) -> None:
+    """Keep the disks of all hosts under a name; hosts that are on lose their power and start again."""
+    from meshctl.lab import snapshots
+
+    _change(options, "save", topology, lambda name: snapshots.save(name, snapshot))
+
+
+@group.command(short_help="Make the disks of all hosts what they were.")
+@topology_argument
+@_snapshot_argument
+@click.pass_obj
+def load(options: Options, topology: Path, snapshot: str) -> None:
+    """Make the disks of all hosts what they were, and start the hosts that were on then."""
+    from meshctl.lab import snapshots
+
+    _change(options, "load", topology, lambda name: snapshots.load(name, snapshot))
+
+
+def _change(
+    options: Options, command: str, topology: Path, change: Callable[[str], Coroutine[Any, Any, object]]
+) -> None:
+    """Do something to the topology's lab, called by its name, and show the lab as it is then."""
     name = _name(options, topology)
-    _run(running.power_on(name, node))
-    _show(options, "power-on", [name])
+    _run(change(name))
+    _show(options, command, [name])
 
 
 def _progress(text: str) -> None:

@@ -115,6 +115,11 @@ class LabPaths:
         return self.base / "nodes"
 
     @property
+    def snapshots(self) -> Path:
+        """What `meshctl.lab.snapshots` keeps, one folder each."""
+        return self.base / "snapshots"
+
+    @property
     def panel_lock(self) -> Path:
         """Taken while the carriers of the cables are set."""
         return self.base / "panel.lock"

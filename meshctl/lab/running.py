@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meshctl.topology import Topology
 
 BOOT_SECONDS = 90
-_BUSY_SECONDS = 120
+BUSY_SECONDS = 120
 
 Progress = Callable[[str], None]
 
@@ -47,11 +47,11 @@ async def up(
     folder = await image.ensure(image_name, progress)
     shim = not await kernel_has_ovs()
     wanted = plan.from_topology(topology, lab_name, (image_name, folder), userspace_ovs=shim, disk_size=disk_size)
-    async with locked(lab_lock(lab_name), f"lab {lab_name}", _BUSY_SECONDS):
+    async with locked(lab_lock(lab_name), f"lab {lab_name}", BUSY_SECONDS):
         lab = await _prepare(wanted)
         await wiring.build(lab)
         progress(f"booting {len(lab.hosts)} hosts")
-        await _start(lab, lab.hosts)
+        await start(lab, lab.hosts)
     progress(f"not rehearsed on this machine: {'; '.join(await missing())}")
     return lab
 
@@ -91,7 +91,8 @@ async def _prepare_host(lab: LabPlan, host: HostPlan, at: LabPaths, public: str)
     return await seed.seed(lab, host, here.upper, public)
 
 
-async def _start(lab: LabPlan, hosts: Iterable[HostPlan]) -> None:
+async def start(lab: LabPlan, hosts: Iterable[HostPlan]) -> None:
+    """Switch hosts on that are off, and wait until sshd of each answers. For who holds the lab's lock."""
     hosts = list(hosts)
     off = [host for host in hosts if machines.supervisor(lab.name, host.name) is None]
     await asyncio.to_thread(limits.check, len(off))
@@ -142,14 +143,14 @@ def existing(name: str) -> LabPlan:
 async def power_on(name: str, node: str) -> None:
     """Switch one host on, and wait for its sshd. Cables that were cut stay cut."""
     lab = existing(name)
-    async with locked(lab_lock(name), f"lab {name}", _BUSY_SECONDS):
-        await _start(lab, [lab.host(node)])
+    async with locked(lab_lock(name), f"lab {name}", BUSY_SECONDS):
+        await start(lab, [lab.host(node)])
 
 
 async def power_off(name: str, node: str) -> None:
     """Take the power away from one host, as if its cord were pulled."""
     lab = existing(name)
-    async with locked(lab_lock(name), f"lab {name}", _BUSY_SECONDS):
+    async with locked(lab_lock(name), f"lab {name}", BUSY_SECONDS):
         await machines.power_off(lab, lab.host(node))
         await wiring.unplug(lab, lab.host(node))
 
@@ -157,7 +158,7 @@ async def power_off(name: str, node: str) -> None:
 async def down(name: str) -> bool:
     """Remove the lab and all its traces, also those of one that crashed; False if there was nothing to remove."""
     check_lab_name(name)
-    async with locked(lab_lock(name), f"lab {name}", _BUSY_SECONDS):
+    async with locked(lab_lock(name), f"lab {name}", BUSY_SECONDS):
         found = paths(name).base.exists() or bool(namespaces_of(name)) or cgroups.lab_cgroup(name).exists()
         await _clear(name)
         lab_lock(name).unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from meshctl.lab import disks, kernelnet, limits, mirror, ovsdb, tools
+from meshctl.lab import disks, kernelnet, limits, mirror, ovsdb, snapshots, tools
 from meshctl.lab.errors import LabError, LabTimeout, ToolError
 from meshctl.lab.locks import held_for_life, holder, locked
 from meshctl.lab.names import check_lab_name, machine_name
@@ -201,3 +201,11 @@ def test_supervisors_start_without_the_topology_models() -> None:
         [sys.executable, "-c", body], capture_output=True, text=True, check=True, env=os.environ, timeout=60
     )
     assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["", "..", "+made", "a/b", "A", "a-", "x" * 65])
+def test_names_that_no_snapshot_can_have(name: str) -> None:
+    with pytest.raises(LabError, match="there is no lab not-there"):
+        asyncio.run(snapshots.save("not-there", "made"))
+    with pytest.raises(LabError, match="can't be the name of a snapshot"):
+        snapshots.place_of("not-there", name)
