@@ -1,11 +1,15 @@
 """What a bootstrap would change, found by running the roles' own `apply` on hosts that only record.
 
-Order doesn't matter while nothing is changed, so all steps look at the same time, in two waves: `prepare`, then
-`apply`. A step that can't get on because of a change that is only recorded, its own or one it depends on, has more to
+Order doesn't matter while nothing is changed, so all roles look at the same time, each with its `prepare` before its
+`apply`. Their questions travel in waves that are the same for all hosts (`Lockstep`), so that every host is visited as
+often as the longest chain of questions of any one role needs, and no more.
+
+A step that can't get on because of a change that is only recorded, its own or one it depends on, has more to
 do than can be known now; a step that fails although nothing lies before it is a problem.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from meshctl.cluster import Cluster
@@ -54,16 +58,18 @@ class Previewer:
     _changes: dict[str, list[Change]] = field(default_factory=dict)
     _errors: dict[str, Exception] = field(default_factory=dict)
     _problems: list[tuple[str, Problem]] = field(default_factory=list)
+    _curious: set[str] = field(default_factory=set)
+    """Steps that wanted to know what else is changed."""
 
     def __post_init__(self) -> None:
         self._state = VolatileState(self.cluster.state.path)
+        self._lockstep = Lockstep()
 
     async def run(self) -> Preview:
         """Ask every step what it would do."""
-        lockstep = {name: Lockstep() for name in self.cluster.hosts}
         steps = self.plan.order()
-        for kinds in ({Kind.PREPARE}, {Kind.APPLY, Kind.VERIFY}):
-            await asyncio.gather(*(self._ask(step, lockstep) for step in steps if step.kind in kinds))
+        await asyncio.gather(*(self._ask_role([s for s in steps if s.role == role]) for role in self.plan.roles))
+        await self._ask_again([step for step in steps if step.id in self._curious])
         unknown = [self._unknown(step) for step in steps if self._lies_behind_changes(step)]
         return Preview(
             changes=tuple(change for step in steps for change in self._changes.get(step.id, ())),
@@ -71,9 +77,22 @@ class Previewer:
             problems=tuple(self._problems) + tuple(self._faults(steps)),
         )
 
-    async def _ask(self, step: Step, lockstep: dict[str, Lockstep]) -> None:
+    async def _ask_role(self, steps: Sequence[Step]) -> None:
+        for kinds in ({Kind.PREPARE}, {Kind.APPLY, Kind.VERIFY}):
+            await asyncio.gather(*(self._ask(step) for step in steps if step.kind in kinds))
+
+    async def _ask_again(self, steps: Sequence[Step]) -> None:
+        """What depends on whether anything is changed can be answered only when everybody else has."""
+        if not self._changes:
+            return
+        for step in steps:
+            self._changes.pop(step.id, None)
+            self._errors.pop(step.id, None)
+        await asyncio.gather(*(self._ask(step) for step in steps))
+
+    async def _ask(self, step: Step) -> None:
         role = self.plan.roles[step.role]
-        cluster = self._view(step, lockstep)
+        cluster = self._view(step)
         try:
             if step.kind is Kind.PREPARE:
                 await role.prepare(cluster)
@@ -85,11 +104,11 @@ class Previewer:
         except Exception as error:  # noqa: BLE001  (behind a recorded change a role may stumble anyhow; sorted out below)
             self._errors[step.id] = error
 
-    def _view(self, step: Step, lockstep: dict[str, Lockstep]) -> Cluster:
+    def _view(self, step: Step) -> Cluster:
         hosts: dict[str, Host] = {
-            name: DryRunHost(host, lockstep[name], self._recorder(step)) for name, host in self.cluster.hosts.items()
+            name: DryRunHost(host, self._lockstep, self._recorder(step)) for name, host in self.cluster.hosts.items()
         }
-        return replace(self.cluster, hosts=hosts, state=self._state, changed=self._changed)
+        return replace(self.cluster, hosts=hosts, state=self._state, changed=lambda: self._changed(step))
 
     def _recorder(self, step: Step) -> Record:
         def record(seen: HostChange) -> None:
@@ -98,7 +117,8 @@ class Previewer:
 
         return record
 
-    def _changed(self) -> frozenset[str]:
+    def _changed(self, step: Step) -> frozenset[str]:
+        self._curious.add(step.id)
         return frozenset(self._changes)
 
     def _before(self, step: Step) -> tuple[str, ...]:

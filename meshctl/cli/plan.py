@@ -2,6 +2,7 @@
 """`plan`: what a bootstrap would change, as diffs, commands and services. Changes nothing."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from meshctl.cli.output import coloured, emit_json
 from meshctl.cli.wiping import named_disks, wipe_option
 
 if TYPE_CHECKING:
+    from meshctl.cluster import Cluster
     from meshctl.preview import Preview
     from meshctl.topology import Topology
 
@@ -43,15 +45,22 @@ def plan(options: Options, topology: Path, *, wipe: tuple[str, ...]) -> int:
 async def _preview(topology: "Topology", options: Options, wipe: frozenset[tuple[str, str]]) -> "Preview":
     from meshctl.cli.reach import connected
     from meshctl.cluster import Cluster
+
+    state = options.state(topology)
+    async with connected(topology, options, state, accept_new=False) as hosts:
+        return await previewed(Cluster(topology, hosts, state, wipe=wipe))
+
+
+async def previewed(cluster: "Cluster") -> "Preview":
+    """What a bootstrap of this cluster would change; asks each host nothing twice."""
+    from meshctl.host.remembering import remembering
     from meshctl.plan import bootstrap_plan
     from meshctl.preview import Previewer
     from meshctl.roles.discovery import discover
 
-    state = options.state(topology)
-    roles = [role(topology) for role in discover().values()]
-    async with connected(topology, options, state, accept_new=False) as hosts:
-        cluster = Cluster(topology, hosts, state, wipe=wipe)
-        return await Previewer(bootstrap_plan(topology, roles), cluster).run()
+    plan = bootstrap_plan(cluster.topology, [role(cluster.topology) for role in discover().values()])
+    async with remembering(cluster.hosts) as hosts:
+        return await Previewer(plan, replace(cluster, hosts=hosts)).run()
 
 
 def _show(preview: "Preview", options: Options) -> None:

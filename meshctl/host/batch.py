@@ -13,11 +13,12 @@ sends exactly as many bytes as it announced even when a file still grows, and ne
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from meshctl.host.quoting import ENVIRONMENT, join
+from meshctl.host.quoting import ENVIRONMENT, join, quote
 
-LIMIT = 64
-"""Queries per batch. A fifo takes 4096 bytes at once and a number with its status needs up to 7; also PIPE_BUF."""
+LIMIT = 128
+"""Queries per batch. A fifo takes 4096 bytes at once and a number with its status needs up to 8; also PIPE_BUF."""
 
 BLOCK = 512
 """What tar counts in."""
@@ -28,6 +29,7 @@ TIMED_OUT = (124, 137)
 FAILED = 75
 """The script's status when the host let it have no place to work in (EX_TEMPFAIL)."""
 
+# `q` is for commands without input, `p` reads it from the pipe that it stands behind.
 _HEAD = f"""\
 umask 077
 export {join(ENVIRONMENT)}
@@ -37,9 +39,12 @@ trap 'exit {FAILED}' HUP INT TERM PIPE
 mkfifo "$d/done" && exec 3<>"$d/done" && cd / || exit {FAILED}
 hash timeout
 q() {{
+p "$@" </dev/null
+}}
+p() {{
 i=$1 t=$2
 shift 2
-timeout -k 2 "$t" "$@" >"$d/$i.o" 2>"$d/$i.e" </dev/null 3>&-
+timeout -k 2 "$t" "$@" >"$d/$i.o" 2>"$d/$i.e" 3>&-
 echo "$i $?" >&3
 }}
 """
@@ -64,6 +69,16 @@ exit 0
 # Without `exit` the shell would wait for more script from a stdin that a proxy may keep open.
 
 
+class Question(NamedTuple):
+    """One command of a batch."""
+
+    command: str
+    """Quoted for a shell."""
+    seconds: float
+    stdin: bytes | None = None
+    """See `can_carry`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What one command of a batch left behind."""
@@ -77,13 +92,26 @@ class FramingError(ValueError):
     """The stream is not what the script sends."""
 
 
-def script(commands: Sequence[tuple[str, float]]) -> bytes:
-    """The script for these (quoted command, seconds). It wants a shell that has nothing else on stdin."""
-    if len(commands) > LIMIT:
+def can_carry(stdin: bytes | None) -> bool:
+    """Whether a command with this input can be in a batch: a shell's text has no NUL."""
+    return stdin is None or b"\0" not in stdin
+
+
+def script(questions: Sequence[Question]) -> bytes:
+    """The script that asks these. It wants a shell that has nothing else on stdin."""
+    if len(questions) > LIMIT:
         raise ValueError(f"a batch holds at most {LIMIT} commands")
-    calls = [f"q {number} {seconds:.3f} {command} &" for number, (command, seconds) in enumerate(commands)]
+    calls = [_call(number, question) for number, question in enumerate(questions)]
     text = "\n".join([_HEAD, *calls, f"left={len(calls)}", _TAIL])
     return text.encode(errors="surrogateescape")
+
+
+def _call(number: int, question: Question) -> str:
+    command = f"{number} {question.seconds:.3f} {question.command} &"
+    if question.stdin is None:
+        return f"q {command}"
+    # The shell's own printf: nothing of it shows in a list of processes.
+    return f"printf %s {quote(question.stdin.decode(errors='surrogateescape'))} | p {command}"
 
 
 class Reader:

@@ -1,7 +1,8 @@
 """Reads in waves: while one wave is on its way, later reads wait and then travel together as the next.
 
-Many steps that look at one host at the same time cost as many round trips as the longest of their chains of
-questions, not as many as there are steps.
+Many steps that look at many hosts at the same time cost each host as many round trips as the longest of their chains
+of questions, not as many as there are steps. One lockstep for all hosts: a chain often goes on only when all of them
+have answered (every `prepare` does), and on hosts that had gone ahead its next question would be a wave of its own.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ T = TypeVar("T")
 
 
 class Lockstep:
-    """The waves of one host."""
+    """The waves of one look."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = []

@@ -1,10 +1,11 @@
 """A host that is asked each question once: for a look at many layers, while nothing is changed."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from meshctl.errors import CommandError
-from meshctl.host.base import QUERY_TIMEOUT, Host, Result
+from meshctl.host.base import QUERY_TIMEOUT, File, Files, Host, Result
 from meshctl.host.views import ReadOnlyHost
 
 
@@ -14,6 +15,7 @@ class RememberingHost(ReadOnlyHost):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._asked: dict[tuple[tuple[str, ...], bytes | None], asyncio.Task[Result]] = {}
+        self._compared: dict[tuple[tuple[str, File], ...], asyncio.Task[frozenset[str]]] = {}
 
     async def query(
         self,
@@ -34,8 +36,26 @@ class RememberingHost(ReadOnlyHost):
             raise CommandError(self.name, argv, result.status, result.stderr, stdout=result.stdout)
         return result
 
+    async def differing(self, files: Files) -> frozenset[str]:
+        """Look, or remember; see Host."""
+        question = tuple(sorted(files.items(), key=lambda item: item[0]))
+        if question not in self._compared:
+            self._compared[question] = asyncio.ensure_future(self._host.differing(files))
+        return await asyncio.shield(self._compared[question])
+
     async def close(self) -> None:
         """Give up what is still being asked."""
-        for asking in self._asked.values():
+        under_way = [*self._asked.values(), *self._compared.values()]
+        for asking in under_way:
             asking.cancel()
-        await asyncio.gather(*self._asked.values(), return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+@asynccontextmanager
+async def remembering(hosts: Mapping[str, Host]) -> AsyncIterator[dict[str, Host]]:
+    """These hosts, each asked every question once; what is still being asked at the end is given up."""
+    once = {name: RememberingHost(host) for name, host in hosts.items()}
+    try:
+        yield {**once}
+    finally:
+        await asyncio.gather(*(host.close() for host in once.values()))

@@ -47,10 +47,13 @@ class _Pending:
     """A query on its way."""
 
     argv: tuple[str, ...]
-    command: str
-    seconds: float
+    question: batch.Question
     answer: asyncio.Future[batch.Answer]
     since: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.question.seconds
 
     @property
     def what(self) -> str:
@@ -103,11 +106,11 @@ class SshHost(Host):
         timeout: float = QUERY_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
         ok: Collection[int] | None = (0,),
     ) -> Result:
-        """See Host. A query with `stdin` takes a channel of its own."""
-        if stdin is None:
-            return self._judge(argv, await self._ask(argv, timeout), ok)
+        """See Host. A query whose `stdin` no batch can carry takes a channel of its own."""
+        if batch.can_carry(stdin):
+            return self._judge(argv, await self._ask(argv, timeout, stdin), ok)
         async with self._slots:
-            return self._judge(argv, await self._execute(argv, stdin, timeout), ok)
+            return self._judge(argv, await self._execute(argv, stdin or b"", timeout), ok)
 
     async def safeguard(
         self,
@@ -252,9 +255,9 @@ class SshHost(Host):
 
     # Queries that travel together
 
-    async def _ask(self, argv: Sequence[str], seconds: float) -> batch.Answer:
+    async def _ask(self, argv: Sequence[str], seconds: float, stdin: bytes | None = None) -> batch.Answer:
         future: asyncio.Future[batch.Answer] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Pending(tuple(argv), quoting.join(argv), seconds, future))
+        self._pending.append(_Pending(tuple(argv), batch.Question(quoting.join(argv), seconds, stdin), future))
         self._start_batch()
         return await future
 
@@ -303,7 +306,7 @@ class SshHost(Host):
 
     async def _send_one(self, pending: _Pending) -> None:
         try:
-            answer = await self._execute(pending.argv, b"", pending.seconds)
+            answer = await self._execute(pending.argv, pending.question.stdin or b"", pending.seconds)
         except HostError as error:
             pending.fail(error)
         else:
@@ -316,7 +319,7 @@ class SshHost(Host):
             pending.since = since
         timers = [loop.call_later(pending.seconds + self._grace, self._expire, pending) for pending in taken]
         reader = batch.Reader(lambda number, answer: self._deliver(taken[number], answer))
-        script = batch.script([(pending.command, pending.seconds) for pending in taken])
+        script = batch.script([pending.question for pending in taken])
         try:
             async with asyncio.timeout(max(pending.seconds for pending in taken) + self._grace):
                 ended = await self._channels.execute(

@@ -1,11 +1,18 @@
 """What plan says is what bootstrap does: on states of a real cluster, prepared one after the other."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
-from tests.lab.conftest import Lab
+from meshctl.cli.options import Options
+from meshctl.cli.plan import previewed
+from meshctl.cli.reach import connected
+from meshctl.cluster import Cluster
+from meshctl.preview import Preview
+from meshctl.topology import load
+from tests.lab.conftest import ROOT, Lab
 
 pytestmark = pytest.mark.lab
 
@@ -22,6 +29,14 @@ STATES = {
     "a changed OVN address": ("node2", "ovs-vsctl set open . external_ids:ovn-encap-ip=192.168.11.2"),
 }
 """What an operator or an accident does to a host; one command in its shell."""
+
+
+async def look(lab: Lab) -> tuple[Preview, dict[str, int]]:
+    """What `plan` does, and how often it visited each host."""
+    options, topology = Options(lab=lab.name), load(ROOT / lab.topology)
+    async with connected(topology, options, options.state(topology), accept_new=False) as hosts:
+        preview = await previewed(Cluster(topology, hosts, options.state(topology)))
+        return preview, {name: host.round_trips for name, host in hosts.items()}
 
 
 def planned(lab: Lab) -> dict[str, Any]:
@@ -43,6 +58,13 @@ def applied(lab: Lab) -> set[str]:
 
 def test_a_converged_cluster_has_nothing_to_do(cluster: Lab) -> None:
     assert planned(cluster)["summary"] == {"hosts": 0, "changes": 0}
+
+
+def test_a_look_at_everything_takes_three_round_trips_per_host(cluster: Lab) -> None:
+    preview, round_trips = asyncio.run(look(cluster))
+    assert preview.empty
+    assert set(round_trips) == {"node1", "node2", "node3"}
+    assert max(round_trips.values()) <= 3
 
 
 @pytest.mark.parametrize("state", STATES)

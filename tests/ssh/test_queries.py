@@ -60,8 +60,8 @@ async def test_queries_from_nested_coroutines_travel_together_too(host: SshHost)
 
 
 async def test_more_than_a_batch_holds(host: SshHost) -> None:
-    results = await asyncio.gather(*(host.query(["echo", str(number)]) for number in range(150)))
-    assert [result.stdout for result in results] == [f"{number}\n" for number in range(150)]
+    results = await asyncio.gather(*(host.query(["echo", str(number)]) for number in range(300)))
+    assert [result.stdout for result in results] == [f"{number}\n" for number in range(300)]
     assert host.round_trips == 3
 
 
@@ -238,7 +238,7 @@ async def test_two_hundred_commands_at_once(host: SshHost) -> None:
 
 async def test_queries_asked_while_all_channels_are_busy_share_the_next_one(host: SshHost, tmp_path: Path) -> None:
     waiting_on = [fifos.make(tmp_path / f"fifo{number}") for number in range(4)]
-    busy = [asyncio.create_task(host.query(["cat", str(fifo)], stdin=b"", timeout=10)) for fifo in waiting_on]
+    busy = [asyncio.create_task(host.query(["cat", str(fifo)], stdin=b"\0", timeout=10)) for fifo in waiting_on]
 
     async def all_open() -> str:
         return "" if host.round_trips == 4 else f"{host.round_trips} channels"
@@ -249,3 +249,10 @@ async def test_queries_asked_while_all_channels_are_busy_share_the_next_one(host
         await fifos.say(fifo, "x")
     await asyncio.gather(*busy, *waiting)
     assert host.round_trips == 5
+
+
+async def test_queries_with_input_travel_with_the_others(host: SshHost) -> None:
+    asked = (host.query(["cat"], stdin=b"one"), host.query(["echo", "two"]), host.query(["cat"], stdin=b"three\n"))
+    assert [answer.stdout for answer in await asyncio.gather(*asked)] == ["one", "two\n", "three\n"]
+    assert host.round_trips == 1
+    assert (await host.query(["od", "-c"], stdin=b"\0")).stdout.startswith("0000000  \\0")

@@ -1,10 +1,13 @@
 import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from meshctl.cluster import Cluster
 from meshctl.host import Host, text
+from meshctl.host.base import QUERY_TIMEOUT, Result
 from meshctl.host.fake import FakeHost
 from meshctl.host.lockstep import Lockstep
 from meshctl.plan import bootstrap_plan
@@ -46,6 +49,30 @@ async def test_an_existing_file_is_compared_line_by_line(cluster: Cluster, make_
     diff = next(c.diff for c in plan.changes if c.host == "node2" and c.kind == "file")
     assert diff.startswith("--- a/etc/a\n+++ b/etc/a\n")
     assert "-old\n+x\n" in diff
+
+
+class Counting(FakeHost):
+    """Counts how often the host is visited: questions of one turn of the event loop travel together, as over SSH."""
+
+    def __init__(self, inner: FakeHost, visits: dict[str, int]) -> None:
+        super().__init__(inner.name)
+        self._visits = visits
+        self._on_the_way = False
+
+    async def query(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = QUERY_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+        ok: Collection[int] | None = (0,),
+    ) -> Result:
+        if not self._on_the_way:
+            self._on_the_way = True
+            self._visits[self.name] = self._visits.get(self.name, 0) + 1
+        await asyncio.sleep(0.01 * int(self.name[-1]))  # each host takes another time
+        self._on_the_way = False
+        return Result(tuple(argv), 0, "", "")
 
 
 class Needy(Role):
@@ -159,3 +186,43 @@ async def test_questions_of_many_steps_travel_in_waves() -> None:
     assert asked[:4] == ["0.0", "1.0", "2.0", "3.0"]
     assert set(asked[4:7]) == {"0.1", "2.1", "3.1"}
     assert set(asked[7:]) == {"0.2", "3.2"}
+
+
+class Chain(Needy):
+    """Asks three questions, each after the answer to the one before, and goes on when all hosts have answered one."""
+
+    name = "chain"
+    needs = frozenset[str]()
+
+    async def prepare(self, cluster: Cluster) -> None:
+        await cluster.each(lambda _node, host: host.query(["daemon", f"{self.name} 0"]))
+
+    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+        for level in (1, 2):
+            await host.query(["daemon", f"{self.name} {level}"])
+
+
+async def test_hosts_are_visited_as_often_as_the_longest_chain_needs(cluster: Cluster) -> None:
+    class Unprepared(Chain):
+        name = "unprepared"
+        prepare = Role.prepare
+
+    visits: dict[str, int] = {}
+    hosts: dict[str, Host] = {name: Counting(fake(cluster, name), visits) for name in cluster.hosts}
+    await preview(replace(cluster, hosts=hosts), Chain, Unprepared)
+    assert visits == dict.fromkeys(cluster.hosts, 3)
+
+
+async def test_who_asks_for_changes_hears_of_all(cluster: Cluster, diary: Diary, make_role: MakeRole) -> None:
+    class Last(Needy):
+        name = "last"
+        needs = frozenset({"a"})
+
+        async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+            if cluster.changed():
+                await host.run(["touch", "last"], reason="something is changed")
+
+    changed = await preview(cluster, Last, make_role("a"))
+    assert {c.step for c in changed.changes} >= {"last@node1", "last@node2", "last@node3"}
+    diary.quiet = {f"a@node{n}" for n in (1, 2, 3)}
+    assert (await preview(cluster, Last, make_role("a"))).empty

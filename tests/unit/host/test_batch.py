@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshctl.host.batch import LIMIT, Answer, FramingError, Reader, script
+from meshctl.host.batch import LIMIT, Answer, FramingError, Question, Reader, can_carry, script
 from meshctl.host.quoting import join
 
 
@@ -74,7 +74,7 @@ def test_anything_else_is_an_error(stream: bytes) -> None:
 
 
 def test_the_script_runs_in_the_shell_of_this_machine() -> None:
-    commands = [(join(["printf", "%s", f"{number}\n\0"[:-1]]), 5.0) for number in range(LIMIT)]
+    commands = [Question(join(["printf", "%s", f"{number}\n\0"[:-1]]), 5.0) for number in range(LIMIT)]
     done = subprocess.run(["sh", "-s"], input=script(commands), capture_output=True, check=True, timeout=20)
     assert done.stderr == b""
     assert read(done.stdout, 65536) == {n: Answer(0, f"{n}\n".encode(), b"") for n in range(LIMIT)}
@@ -82,4 +82,26 @@ def test_the_script_runs_in_the_shell_of_this_machine() -> None:
 
 def test_a_batch_has_a_limit() -> None:
     with pytest.raises(ValueError, match="at most"):
-        script([("true", 1.0)] * (LIMIT + 1))
+        script([Question("true", 1.0)] * (LIMIT + 1))
+
+
+@pytest.mark.parametrize("stdin", [b"", b"one\n", b"no end", b"'$(false)' %s \\n -n\n\n", b"\xff\xfe", b"x" * 200_000])
+def test_input_arrives_as_it_is(stdin: bytes) -> None:
+    assert can_carry(stdin)
+    questions = [Question("cat", 5.0, stdin), Question("cat", 5.0), Question("wc -c", 5.0, stdin)]
+    done = subprocess.run(["sh", "-s"], input=script(questions), capture_output=True, check=True, timeout=20)
+    answers = read(done.stdout, 65536)
+    assert (answers[0].stdout, answers[1].stdout) == (stdin, b"")
+    assert int(answers[2].stdout) == len(stdin)
+
+
+def test_a_shell_can_not_say_nul() -> None:
+    assert not can_carry(b"a\0b")
+
+
+def test_input_is_in_no_list_of_processes() -> None:
+    questions = [Question("sh -c 'cat >/dev/null; ps axww -o args'", 5.0, b"hunter2")]
+    done = subprocess.run(["sh", "-s"], input=script(questions), capture_output=True, check=True, timeout=20)
+    listing = read(done.stdout, 65536)[0].stdout
+    assert b"ps axww" in listing
+    assert b"hunter2" not in listing

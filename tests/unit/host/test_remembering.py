@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 import pytest
 
 from meshctl.errors import CommandError
-from meshctl.host.base import QUERY_TIMEOUT, Result
+from meshctl.host.base import QUERY_TIMEOUT, Files, Result, text
 from meshctl.host.fake import FakeHost
-from meshctl.host.remembering import RememberingHost
+from meshctl.host.remembering import RememberingHost, remembering
 
 
 class SlowHost(FakeHost):
@@ -76,3 +76,19 @@ async def test_closing_gives_up_what_is_under_way() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asked
     assert host.queried == []
+
+
+async def test_files_are_compared_once() -> None:
+    looks: list[str] = []
+
+    class Comparing(FakeHost):
+        async def differing(self, files: Files) -> frozenset[str]:
+            looks.append(" ".join(files))
+            return await super().differing(files)
+
+    async with remembering({"node1": Comparing()}) as hosts:
+        wanted = {"/etc/a": text("a")}
+        assert await hosts["node1"].differing(wanted) == {"/etc/a"}
+        assert await hosts["node1"].differing({"/etc/a": text("a")}) == {"/etc/a"}
+        await hosts["node1"].differing({"/etc/a": text("b")})
+    assert looks == ["/etc/a", "/etc/a"]
