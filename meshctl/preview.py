@@ -133,11 +133,15 @@ class Previewer:
         return Unknown(step.id, step.node or "", str(self._errors[step.id]), self._before(step))
 
     def _faults(self, steps: list[Step]) -> list[tuple[str, Problem]]:
+        """The errors that a bootstrap would meet; where a step fails, it would not get to those that need the step."""
         return [
             (step.id, problem_of(_foreseen(self._errors[step.id]), step.node or ""))
             for step in steps
-            if step.id in self._errors and not self._before(step)
+            if step.id in self._errors and not self._before(step) and not self._fails_before(step)
         ]
+
+    def _fails_before(self, step: Step) -> bool:
+        return not self._errors.keys().isdisjoint(self.plan.ancestors(step.id))
 
 
 def _foreseen(error: Exception) -> MeshctlError:

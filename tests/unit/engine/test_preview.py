@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from meshctl.cluster import Cluster
+from meshctl.errors import CommandError
 from meshctl.host import Host, text
 from meshctl.host.base import QUERY_TIMEOUT, Result
 from meshctl.host.fake import FakeHost
@@ -113,6 +114,27 @@ async def test_a_defect_is_not_hidden(cluster: Cluster, diary: Diary, make_role:
     diary.crash = {"a@node1"}
     with pytest.raises(ZeroDivisionError):
         await preview(cluster, make_role("a"))
+
+
+class Blind(Needy):
+    """Remembers what `prepare` saw, which sees nothing."""
+
+    name = "blind"
+    needs = frozenset[str]()
+
+    async def prepare(self, cluster: Cluster) -> None:
+        raise CommandError("node1", ["ceph", "-s"], 110, "no quorum")
+
+    async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+        assert vars(self)["_seen"]
+
+
+async def test_a_step_whose_preparation_failed_is_not_reached(cluster: Cluster) -> None:
+    """Seen with two monitors stopped: every later step stumbled over what its `prepare` had not seen."""
+    plan = await preview(cluster, Blind)
+    assert [(step, problem.what) for step, problem in plan.problems] == [
+        ("blind.prepare", "`ceph -s` exited with 110: no quorum")
+    ]
 
 
 async def test_waiting_for_a_planned_change_is_unknown(cluster: Cluster) -> None:
