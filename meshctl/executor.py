@@ -42,16 +42,23 @@ _HOPELESS = (ConnectError, ConnectionLost, RefusedError)
 class Executor:
     """One run of one plan. Make a new one for the next run.
 
-    `patience`: seconds that a gate may take to pass, instead of what its role asks for.
+    `patience`: seconds that a gate may take to pass, instead of what its role asks for. `began`: when the whole that
+    this run is a part of began, on the monotonic clock.
     """
 
     def __init__(
-        self, plan: Plan, cluster: Cluster, emit: Callable[[Event], None], *, patience: float | None = None
+        self,
+        plan: Plan,
+        cluster: Cluster,
+        emit: Callable[[Event], None],
+        *,
+        patience: float | None = None,
+        began: float | None = None,
     ) -> None:
         self._plan = plan
         self._patience = patience
         self._emit = emit
-        self._began = time.monotonic()
+        self._began = time.monotonic() if began is None else began
         self._results: dict[str, StepResult] = {}
         self._changes: dict[str, list[Change]] = {step_id: [] for step_id in plan.steps}
         self._notes: list[str] = []

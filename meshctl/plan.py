@@ -1,6 +1,6 @@
 """The task graph: roles x hosts and gates, as a networkx DAG whose edges say what must have succeeded before."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import networkx as nx
 
@@ -17,8 +17,8 @@ class PlanError(MeshctlError):
 class Plan:
     """Every step of a run in an order that works; steps are found by id."""
 
-    def __init__(self, steps: Iterable[Step], roles: Sequence[Role]) -> None:
-        self.roles = {role.name: role for role in roles}
+    def __init__(self, steps: Iterable[Step], roles: Sequence[Role] | Mapping[str, Role]) -> None:
+        self.roles = dict(roles) if isinstance(roles, Mapping) else {role.name: role for role in roles}
         self.steps = {step.id: step for step in steps}
         self.graph: nx.DiGraph[str] = nx.DiGraph()
         self.graph.add_nodes_from(self.steps)

@@ -111,7 +111,7 @@ class Board:
             cell = self._cells[step.id] = Cell(step)
             if step.kind is Kind.PREPARE:
                 layer.prepare = cell
-            elif step.kind is Kind.VERIFY:
+            elif step.kind is Kind.VERIFY and step.node is None:
                 layer.gate = cell
             else:
                 layer.hosts[step.node or ""] = cell

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import click
 
@@ -33,11 +33,25 @@ _accept_new = click.option(
 )
 
 
+class Drive(Protocol):
+    """Runs several plans, where a run is more than one."""
+
+    async def run(
+        self, cluster: "Cluster", hosts: "Mapping[str, SshHost]", lease: "locked", emit: "Reader"
+    ) -> "Report":
+        """The whole run, with the hosts locked."""
+        ...
+
+    def as_json(self) -> dict[str, Any]:
+        """What it has to tell beside the report, also when it was never run."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
     """What one run is about."""
 
-    command: Literal["bootstrap", "verify", "certs renew"]
+    command: Literal["bootstrap", "verify", "certs renew", "evacuate", "restore", "reboot"]
     topology: "Topology"
     options: Options
     accept_new: bool
@@ -47,6 +61,12 @@ class Job:
     """The steps, where they aren't the command's own."""
     wipe: frozenset[tuple[str, str]] = frozenset()
     """Disks (node, path) whose content may be destroyed."""
+    drive: Drive | None = None
+    """What runs instead of a single plan."""
+    arguments: str = ""
+    """What followed the topology on the command line."""
+    verdicts: tuple[str, str] | None = None
+    """What it means when all steps ended well, or not; by default, that the cluster is healthy, or not."""
 
     @property
     def slug(self) -> str:
@@ -56,7 +76,7 @@ class Job:
     @property
     def again(self) -> str:
         """The command line that goes on where this run ended."""
-        return f"{self.options.prefix} {self.command} {self.topology.source}{as_options(self.wipe)}"
+        return f"{self.options.prefix} {self.command} {self.topology.source}{self.arguments}{as_options(self.wipe)}"
 
 
 @click.command(short_help="Converge all hosts, layer by layer, and prove each layer.")
@@ -130,7 +150,7 @@ def run(job: Job) -> int:
         if job.options.json:
             from meshctl.cli.report import not_started
 
-            emit_json(job.slug, not_started(getattr(error, "errors", (error,))))
+            emit_json(job.slug, {**not_started(getattr(error, "errors", (error,))), **_more(job)})
         raise
     _show(job, report, log)
     return exit_code(report)
@@ -176,7 +196,11 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
         if job.command == "bootstrap" and (report := await _settled(job, cluster, log)):
             return report
         async with _locked(job, hosts, log) as lease, _progress(job.options) as show:
-            report = await Executor(plan, cluster, _both(log.take, show), patience=job.patience).run()
+            emit = _both(log.take, show)
+            if job.drive and lease:
+                report = await job.drive.run(cluster, hosts, lease, emit)
+            else:
+                report = await Executor(plan, cluster, emit, patience=job.patience).run()
     return replace(report, stopped=lease.lost) if lease else report
 
 
@@ -250,10 +274,15 @@ def _show(job: Job, report: "Report", log: "RunLog") -> None:
     if job.options.json:
         from meshctl.cli.report import as_json
 
-        emit_json(job.slug, as_json(report))
+        emit_json(job.slug, {**as_json(report), **_more(job)})
         return
     from meshctl.cli.output import coloured
     from meshctl.cli.summary import summarize
 
     style = coloured(sys.stdout)
-    click.echo(summarize(report, again=job.again, log=str(log.files[-1]), style=style), color=True)
+    text = summarize(report, again=job.again, log=str(log.files[-1]), style=style, verdicts=job.verdicts)
+    click.echo(text, color=True)
+
+
+def _more(job: Job) -> dict[str, Any]:
+    return job.drive.as_json() if job.drive else {}

@@ -15,9 +15,12 @@ _LINES = 7
 """Of what a host printed: enough to see what it is about; the log has the rest."""
 
 
-def summarize(report: Report, *, again: str, log: str, style: Style) -> str:
-    """The whole summary; `again` is the command that resumes the run, `log` the file that has every detail."""
-    parts = [_headline(report, style)]
+def summarize(report: Report, *, again: str, log: str, style: Style, verdicts: tuple[str, str] | None = None) -> str:
+    """The whole summary; `again` is the command that resumes the run, `log` the file that has every detail.
+
+    `verdicts`: what it means that every step ended well, or not.
+    """
+    parts = [_headline(report, style, verdicts or (f"{report.cluster} is healthy", f"{report.cluster} is not healthy"))]
     parts += [_problem(problem, places, style) for problem, places in _grouped(report).items()]
     if not report.ok:
         parts.append(_how_to_go_on(report, again))
@@ -26,16 +29,16 @@ def summarize(report: Report, *, again: str, log: str, style: Style) -> str:
     return "\n\n".join(["\n".join(part) for part in parts] + [f"Log: {log}"])
 
 
-def _headline(report: Report, style: Style) -> Iterator[str]:
+def _headline(report: Report, style: Style, verdicts: tuple[str, str]) -> Iterator[str]:
     if report.stopped:
         yield style(f"{report.cluster}: stopped", "red") + f" after {report.wall_s:.1f} s: {report.stopped}"
         yield f"  {report.stopped.advice}"
     elif report.interrupted:
         yield style(f"{report.cluster}: interrupted", "magenta") + f" after {report.wall_s:.1f} s"
     elif report.ok:
-        yield style(f"{report.cluster} is healthy", "green") + f", {_what_changed(report)}, {report.wall_s:.1f} s"
+        yield style(verdicts[0], "green") + f", {_what_changed(report)}, {report.wall_s:.1f} s"
     else:
-        yield style(f"{report.cluster} is not healthy", "red") + f", {_what_changed(report)}, {report.wall_s:.1f} s"
+        yield style(verdicts[1], "red") + f", {_what_changed(report)}, {report.wall_s:.1f} s"
     counts = [(state, sum(1 for result in report.results if result.state is state)) for state in State]
     steps = ", ".join(f"{number} {state}" for state, number in counts if number)
     yield f"  steps: {steps or 'none'}; controller: {report.cpu_s:.1f} s CPU, {report.max_rss_mb:.0f} MB"

@@ -86,9 +86,13 @@ class HostLock:
             raise self._late() from None
         self.host.guard = self
 
+    def expect_end(self) -> None:
+        """The host is about to go down on purpose: nobody has to hear of the loss. Until then it takes changes."""
+        self._on_lost = lambda *_: None
+
     async def release(self) -> None:
         """Give it back. After a loss the guard stays: nothing that is still under way may change this host."""
-        self._on_lost = lambda *_: None
+        self.expect_end()
         if self._lost is None:
             self.host.guard = None
         if self._pulse:

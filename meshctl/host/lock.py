@@ -4,18 +4,23 @@ What it guarantees is in docs/operations/locking.md, how the hosts' part works i
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Self
 
-from meshctl.errors import CommandError, LostLockError
+from meshctl.errors import CommandError, LockedError, LostLockError, RefusedError
 from meshctl.host import lockscripts
 from meshctl.host.base import Host
 from meshctl.host.holder import Holder
 from meshctl.host.hostlock import HostLock, Limits
 from meshctl.host.ssh import SshHost
+from meshctl.host.wait import until
+
+RETAKE = 60.0
+"""Seconds to lock a host again that went down on purpose, while other runs may be trying theirs."""
 
 LIMITS = Limits()
 
@@ -74,6 +79,34 @@ class locked:  # noqa: N801  (a context manager that reads like a word of the la
             others = self._task.uncancel()  # as asyncio.timeout does: a Ctrl-C that came too goes on
             if kind is asyncio.CancelledError and not others and self.lost is not None:
                 raise self.lost from None
+
+    @asynccontextmanager
+    async def absence(self, name: str) -> AsyncIterator[None]:
+        """Inside, this host goes down on purpose; at the end it is back over a new connection, and is locked again.
+
+        Until it goes down it takes changes as before. Nobody can have all hosts meanwhile, because another one is held
+        all the time: RefusedError without one, LostLockError if not. A run that asks the returned host first has it for
+        the moment until the others refuse; that is waited for. When the body raises, the host stays unlocked.
+        """
+        old = next(lock for lock in self._locks if lock.host.name == name)
+        others = [lock for lock in self._locks if lock is not old and lock.held]
+        if not others:
+            raise RefusedError(name, "no other host keeps the cluster's lock while it is away")
+        old.expect_end()
+        yield
+        await until(f"the lock of {name} after its absence", lambda: self._retake(old), timeout=RETAKE)
+        if not any(lock.held for lock in others):
+            raise old.error()
+
+    async def _retake(self, old: HostLock) -> str:
+        place = next(number for number, lock in enumerate(self._locks) if lock.host is old.host)
+        self._locks[place] = new = self._make(old.host)  # now, so that it is released whatever happens
+        try:
+            await new.take(instead=old.epoch)
+        except LockedError as error:
+            await new.release()
+            return error.message
+        return ""
 
     async def _release(self) -> None:
         await asyncio.gather(*(lock.release() for lock in self._locks))

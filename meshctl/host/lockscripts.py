@@ -28,17 +28,24 @@ LOST = 75
 CHANGED = 3
 """Status of `break_off` when another holder than the named one, or none, has the lock."""
 
-_ALIVE = r"""
+LIVES = r"""
 lives() {
 { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1;
 was=$2;
 set -- ${stat##*) };
 [ "$1" != Z ] && [ "${20}" = "$was" ];
 };
+"""
+"""A shell function: whether the process with this number and start time lives."""
+
+_ALIVE = (
+    LIVES
+    + r"""
 alive() {
 { { read -r epoch pid start && read -r whose; } <"$d/holder"; } 2>/dev/null && lives "$pid" "$start";
 };
 """
+)
 # The name in stat may hold blanks and brackets: what counts begins behind the last ")", with the state, field 3.
 
 _CHANGING = r"""
