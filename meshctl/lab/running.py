@@ -35,9 +35,12 @@ async def up(
     name: str | None = None,
     image_name: str = "full",
     disk_size: int = plan.DISK_SIZE,
+    plain: bool = False,
     progress: Progress = _silent,
 ) -> LabPlan:
     """Boot the topology as a lab; returns when every host's sshd answers.
+
+    `plain`: leave the cables to the kernel even where it has no Open vSwitch; for measuring routing without OVN.
 
     On a lab that is up already only the hosts that are off are started. The lab's name is the cluster's unless
     given. LabError if a lab of that name runs another topology or another image.
@@ -45,7 +48,7 @@ async def up(
     tools.check()
     lab_name = check_lab_name(name or topology.cluster)
     folder = await image.ensure(image_name, progress)
-    shim = not await kernel_has_ovs()
+    shim = not plain and not await kernel_has_ovs()
     wanted = plan.from_topology(topology, lab_name, (image_name, folder), userspace_ovs=shim, disk_size=disk_size)
     async with locked(lab_lock(lab_name), f"lab {lab_name}", BUSY_SECONDS):
         lab = await _prepare(wanted)
