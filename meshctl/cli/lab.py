@@ -97,12 +97,17 @@ def ssh(options: Options, topology: Path, node: str, command: Sequence[str]) -> 
 @topology_argument
 @_ends[0]
 @_ends[1]
+@click.option("--silent", is_flag=True, help="Both hosts keep their carrier, and nothing gets through.")
+@click.option("--one-way", is_flag=True, help="As --silent, but only what A sends is lost.")
 @click.pass_obj
-def cut(options: Options, topology: Path, a: str, b: str) -> None:
+def cut(options: Options, topology: Path, a: str, b: str, *, silent: bool, one_way: bool) -> None:
     """Pull out every cable between A and B (HOST or HOST:NIC)."""
     from meshctl.lab import cables
 
-    _change(options, "cut", topology, lambda name: cables.cut(name, a, b))
+    if silent or one_way:
+        _change(options, "cut", topology, lambda name: cables.cut_silently(name, a, b, one_way=one_way))
+    else:
+        _change(options, "cut", topology, lambda name: cables.cut(name, a, b))
 
 
 @group.command()
@@ -115,6 +120,28 @@ def heal(options: Options, topology: Path, a: str, b: str) -> None:
     from meshctl.lab import cables
 
     _change(options, "heal", topology, lambda name: cables.heal(name, a, b))
+
+
+@group.command(short_help="Plug cables into other NICs.")
+@topology_argument
+@click.argument("ends", metavar="[HOST:NIC]…", nargs=-1)
+@click.option("--swap", is_flag=True, help="Exchange the plugs of two NICs.")
+@click.option("--switch", is_flag=True, help="Plug all of them into one switch.")
+@click.pass_obj
+def replug(options: Options, topology: Path, ends: tuple[str, ...], *, swap: bool, switch: bool) -> None:
+    """Plug a cable into two NICs; what was in them hangs loose. Without NICs: every plug where the topology has it."""
+    from meshctl.errors import UsageError
+    from meshctl.lab import cables
+
+    if switch and not swap and len(ends) > 1:
+        _change(options, "replug", topology, lambda name: cables.share(name, ends))
+    elif len(ends) == 2 and ends[0] != ends[1] and not switch:  # noqa: PLR2004
+        move = cables.swap if swap else cables.connect
+        _change(options, "replug", topology, lambda name: move(name, *ends))
+    elif ends or swap or switch:
+        raise UsageError("two different NICs have to be named", advice="For example: node1:eth1 node2:eth2.")
+    else:
+        _change(options, "replug", topology, cables.restore)
 
 
 @group.command("power-off")

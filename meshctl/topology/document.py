@@ -107,6 +107,7 @@ class CableSection(Section):
     )
     mtu: Mtu | None = Field(None, description="MTU of both ends; default: mesh.mtu.")
     cost: int | None = Field(None, ge=1, le=65535, description="OSPF cost of both ends; default: FRR's.")
+    switch: bool = Field(False, description="There is a switch between the two ends; else that is a fault.")
 
 
 class MeshSection(Section):

@@ -37,6 +37,7 @@ class Cable:
     prefix: IPv4Network
     mtu: int
     cost: int | None
+    switch: bool = False
 
     def __str__(self) -> str:
         return f"{self.a} <-> {self.b}"

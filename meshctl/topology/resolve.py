@@ -75,7 +75,7 @@ class _Resolver:
             if addresses:
                 a, b = addresses
                 mtu = section.mtu or self.doc.mesh.mtu
-                strung.append(_Strung(Cable(a, b, addresses[a].network, mtu, section.cost), addresses))
+                strung.append(_Strung(Cable(a, b, addresses[a].network, mtu, section.cost, section.switch), addresses))
         return strung
 
     def _plugs(self, text: str, where: YamlPath) -> tuple[End, End] | None:

@@ -55,7 +55,7 @@ class Links(Role):
 
     name = "links"
     summary = "Addresses and MTU of every cable, and the loopbacks, kept by systemd-networkd."
-    needs = frozenset({"preflight"})
+    needs = frozenset({"wiring"})
 
     def __init__(self, topology: Topology) -> None:
         super().__init__(topology)

@@ -1,4 +1,7 @@
-"""Whether the NICs and addresses that the topology names are what the host has: pure functions."""
+"""Whether the NICs and addresses that the topology names are what the host has: pure functions.
+
+What is plugged into them is the wiring role's business.
+"""
 
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, ip_address
@@ -29,8 +32,6 @@ def check(topology: Topology, node: Node, facts: HostFacts) -> Iterator[Problem]
 def notes(node: Node, facts: HostFacts) -> Iterator[str]:
     """What can't be told without changing something."""
     nics = facts.nics or {}
-    if down := [port.nic for port in node.ports if port.nic in nics and not nics[port.nic].up]:
-        yield f"{', '.join(sorted(down))} still down, so whether the cables carry link is not known yet"
     if facts.nics is not None and not _owner(nics, node.management):
         yield f"no NIC has {node.management}; the way there translates addresses"
 
@@ -45,11 +46,6 @@ def _port(node: Node, port: Port, nics: Mapping[str, Nic]) -> Iterator[Problem]:
         yield Problem(
             node.name, f"{port.nic} is not the NIC of the topology", port.mac, nic.mac, f"ip link show {port.nic}",
             f"Correct `macs` of {node.name}, or which NIC the cable is in.", final=True,
-        )  # fmt: skip
-    if nic.up and not nic.carrier:
-        yield Problem(
-            node.name, f"no link on {cable}", "carrier", f"{port.nic} is up and has no carrier",
-            f"ip link show {port.nic}", f"Is the cable in, and is {port.peer} switched on?", final=True,
         )  # fmt: skip
     if nic.max_mtu and nic.max_mtu < port.mtu:
         yield Problem(

@@ -45,7 +45,7 @@ class System(Role):
 
     name = "system"
     summary = "Hostname, /etc/hosts, packages, clocks, kernel settings."
-    needs = frozenset({"preflight"})
+    needs = frozenset({"wiring"})
 
     def render(self, node: Node) -> Files:
         """The files that are wholly ours; /etc/hosts is merged on the host."""

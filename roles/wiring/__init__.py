@@ -1,0 +1,1 @@
+"""Where the cables are plugged, compared with the topology."""
