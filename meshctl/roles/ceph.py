@@ -6,6 +6,7 @@ same ones: roles that look at the same time then share one answer. The commands 
 `shown` is how an operator types them.
 """
 
+import errno
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ SECONDS = 5
 
 FOUNDING_KEY = "meshctl/founding"
 """A config-key that is there while settings hold which only the founding of a cluster needs (ceph_mon, ceph_health)."""
+
+_NO_QUORUM = "Too few monitors answer. Each can be asked without the others: ceph daemon mon.HOST mon_status"
 
 Command = Mapping[str, Any]
 
@@ -153,7 +156,8 @@ def _check(host: Host, commands: Sequence[Command], answers: Sequence[Answer], o
     for command, answer in zip(commands, answers, strict=False):
         if ok is not None and answer.status not in ok:
             said = answer.error or answer.output or "no reason given"
-            raise CommandError(host.name, shown(command), -answer.status, said)
+            advice = _NO_QUORUM if answer.status == -errno.ETIMEDOUT else ""
+            raise CommandError(host.name, shown(command), -answer.status, said, advice=advice)
 
 
 @dataclass(frozen=True, slots=True)

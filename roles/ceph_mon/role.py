@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
@@ -22,6 +23,7 @@ from meshctl.roles.ceph import (
     tell,
     units,
 )
+from meshctl.roles.daemons import LastWords, last_words
 from meshctl.topology import Node
 
 from . import parse
@@ -55,21 +57,19 @@ class CephMonRole(Role):
             await self._others(cluster)
         await start(host, seen, service)
         if first:
-            await host.until(
-                "a quorum of monitors", lambda: _no_quorum(node, host), timeout=self.quorum_timeout, every=0.1
-            )
+            await self._quorum(node, host, cluster)
             await self._settings(host)
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every monitor says that all of them, and no other, are in quorum, each at its v2 address."""
-        looks = await cluster.each(_look)
+        looks = await cluster.each(_look_or_reason)
         return [problem for node in self.topology.nodes for problem in self._judge(node, looks[node.name])]
 
-    def _judge(self, node: Node, look: parse.MonStatus | str) -> list[Problem]:
+    def _judge(self, node: Node, look: parse.MonStatus | LastWords) -> list[Problem]:
         command = f"ceph daemon mon.{node.name} mon_status"
-        if isinstance(look, str):
-            advice = f"journalctl -u ceph-mon@{node.name}"
-            return [Problem(node.name, "the monitor does not answer", "an answer", look, command, advice)]
+        if isinstance(look, LastWords):
+            what, advice = "the monitor does not answer", f"journalctl -u ceph-mon@{node.name}"
+            return [Problem(node.name, what, "an answer", str(look), command, advice, final=look.failed)]
         problems = []
         everybody = {n.name for n in self.topology.nodes}
         if missing := everybody - look.quorum:
@@ -84,6 +84,21 @@ class CephMonRole(Role):
                 advice = f"ceph mon set-addrs {name} '[{expected}]'" if name in wanted else f"ceph mon remove {name}"
                 problems.append(Problem(node.name, what, expected, seen, "ceph mon dump", advice))
         return problems
+
+    async def _quorum(self, node: Node, host: Host, cluster: Cluster) -> None:
+        """Wait for it. Raises WaitError with what each monitor says, or why it says nothing."""
+        what = "a quorum of monitors"
+        try:
+            await host.until(what, lambda: _no_quorum(node, host), timeout=self.quorum_timeout, every=0.1)
+        except WaitError as error:
+            looks = await cluster.each(_look_or_reason)
+            seen = "\n".join(
+                f"{name}: {look if isinstance(look, LastWords) else look.state}" for name, look in looks.items()
+            )
+            advice = "More than half of them must run and reach each other: `journalctl -u ceph-mon@HOST` on each."
+            raised = WaitError(what, error.seconds, advice=advice)
+            raised.seen = seen  # one line for each monitor is too much for the message
+            raise raised from None
 
     async def _others(self, cluster: Cluster) -> None:
         """Wait until the other monitors listen, but not for ever: one may be broken."""
@@ -123,6 +138,14 @@ async def _look(node: Node, host: Host) -> parse.MonStatus | str:
         return error.stderr.strip() or error.message
     except ParseError:
         return "something that is no status"
+
+
+async def _look_or_reason(node: Node, host: Host) -> parse.MonStatus | LastWords:
+    look = await _look(node, host)
+    if not isinstance(look, str):
+        return look
+    words = await last_words(host, f"ceph-mon@{node.name}.service")
+    return replace(words, state=f"{look}; ceph-mon@{node.name} is {words.state}")
 
 
 async def _no_quorum(node: Node, host: Host) -> str:

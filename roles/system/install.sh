@@ -28,6 +28,17 @@ apt() {
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
 }
 
+# dpkg itself doesn't wait for its lock as apt does. Somebody else may be installing: unattended-upgrades does at boot.
+repair() {
+    for _ in $(seq 120); do
+        said=$(dpkg --configure -a 2>&1) && return
+        echo "$said"
+        case $said in *'locked by another process'*) sleep 1 ;; *) return 1 ;; esac
+    done
+    echo "E: another process holds dpkg's lock for two minutes: $said"
+    return 1
+}
+
 fetch_key() {
     [ -s "$2" ] && return
     apt install ca-certificates gpg || return
@@ -38,7 +49,7 @@ fetch_key() {
 
 install_all() {
     forbid_starts || return
-    dpkg --configure -a || return
+    repair || return
     apt -f install || return
     while [ "$1" != -- ]; do
         mkdir -p /etc/apt/keyrings && fetch_key "$1" "$2" "$3" || return

@@ -18,9 +18,9 @@ for gib in 1 10 100 1000; do
 done
 zero $(((size - 1048576) / 4096 * 4096)) 1048576
 lsblk -nrpo NAME,TYPE "$disk" | while read -r part type; do
-    if [ "$type" = part ]; then wipefs --all "$part" >/dev/null; fi
+    if [ "$type" = part ] && [ -b "$part" ]; then wipefs --all "$part" >/dev/null; fi
 done
 wipefs --all "$disk" >/dev/null
 zero 0 10485760
-blockdev --rereadpt "$disk" 2>/dev/null || :
+blockdev --rereadpt "$disk" 2>/dev/null || partx --delete --nr 1:128 "$disk" 2>/dev/null || : # loop devices need partx
 if command -v udevadm >/dev/null; then udevadm settle --timeout=10 || :; fi

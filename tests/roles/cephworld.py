@@ -117,6 +117,7 @@ class CephHost(FakeHost):
     active: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     enabled: set[str] = field(default_factory=lambda: {"ceph.target", "ceph-mon.target", "ceph-mgr.target"})
+    journal: str = ""
     mon: dict[str, Any] | None = None
     """What the monitor's admin socket says; None when it doesn't run."""
 
@@ -126,6 +127,9 @@ class CephHost(FakeHost):
     def _lookup(self, argv: Sequence[str]) -> Answer:
         if argv[0] == ASK:
             return Answer(json.dumps(list(self._told(argv[2:]))))
+        if "journalctl" in argv[min(2, len(argv) - 1)]:
+            state = "failed" if argv[-1] in self.failed else "active" if argv[-1] in self.active else "inactive"
+            return Answer(f"ActiveState={state}\nSubState=x\nResult=exit-code\n\n{self.journal}")
         if argv[0] == "systemctl" and "--" in argv:
             return self._systemctl(argv[1 : argv.index("--")], argv[argv.index("--") + 1 :])
         return super()._lookup(argv)

@@ -144,8 +144,16 @@ async def test_no_quorum_is_an_error_that_says_what_was_seen(
 ) -> None:
     hosts[0].active.add("ceph-mon@node1.service")
     hosts[0].mon = {**LEADER, "state": "probing", "quorum": []}
-    with pytest.raises(WaitError, match=r"a quorum of monitors.*probing"):
+    hosts[1].failed.add("ceph-mon@node2.service")
+    hosts[1].journal = "starting mon.node2\nunable to bind to v2:10.50.1.2:3300/0: (98) Address already in use\nbye\n"
+    with pytest.raises(WaitError, match=r"a quorum of monitors") as caught:
         await Hurried(mesh).apply(mesh.nodes[0], hosts[0], cluster)
+    first, second, reason, third = caught.value.seen.splitlines()
+    assert first == "node1: probing"
+    assert second == "node2: no such thing; ceph-mon@node2 is failed (x, exit-code)"
+    assert reason == "unable to bind to v2:10.50.1.2:3300/0: (98) Address already in use"
+    assert third.startswith("node3: no such thing; ")
+    assert "journalctl -u ceph-mon@HOST" in caught.value.advice
 
 
 async def test_verify_names_a_silent_and_a_missing_monitor(cluster: Cluster, hosts: list[MonHost]) -> None:
@@ -157,6 +165,9 @@ async def test_verify_names_a_silent_and_a_missing_monitor(cluster: Cluster, hos
         ("node1", "not in quorum: node3"),
         ("node3", "the monitor does not answer"),
     ]
+    assert not problems[1].final
+    hosts[2].failed.add("ceph-mon@node3.service")
+    assert (await mons.verify(cluster))[1].final, "systemd has given up, so waiting is of no use"
 
 
 async def test_verify_names_an_address_of_the_old_protocol(cluster: Cluster, hosts: list[MonHost]) -> None:
