@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ORDER: tuple[str, ...] = ("errors", "topology", "state certs", "host", "cluster", "roles.base", "roles", "events")
-ORDER += ("condition plan", "executor preview settled", "lab lifecycle", "cli", "__main__")
+ORDER += ("condition plan", "executor preview settled certify", "lab lifecycle", "cli", "__main__")
 RANK = {f"meshctl.{name}": rank for rank, names in enumerate(ORDER) for name in names.split()}
 CONTRACT = {"errors", "topology", "host.base", "host", "cluster", "certs", "roles"}
 OWNERS = {"asyncssh": ("meshctl.host",), "networkx": ("meshctl.plan", "meshctl.topology.connectivity")}
