@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from meshctl import __version__
-from meshctl.cli import certs, completion, converge, evacuate, lab, plan, reboot, topology, unlock
+from meshctl.cli import certify, certs, completion, converge, evacuate, lab, plan, reboot, topology, unlock
 from meshctl.cli.options import Options, spell_out_lab
 
 
@@ -57,7 +57,7 @@ for _command in (
     *(topology.validate, topology.schema, topology.render),
     *(plan.plan, converge.bootstrap, converge.verify, unlock.unlock),
     *(evacuate.evacuate, evacuate.restore, reboot.reboot),
-    *(certs.group, lab.group, completion.completion),
+    *(certify.certify, certs.group, lab.group, completion.completion),
 ):
     root.add_command(_command)
 
