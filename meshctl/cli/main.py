@@ -9,7 +9,20 @@ from typing import Any
 import click
 
 from meshctl import __version__
-from meshctl.cli import certify, certs, completion, converge, evacuate, lab, plan, reboot, topology, unlock
+from meshctl.cli import (
+    certify,
+    certs,
+    completion,
+    converge,
+    doctor,
+    evacuate,
+    lab,
+    plan,
+    reboot,
+    status,
+    topology,
+    unlock,
+)
 from meshctl.cli.options import Options, spell_out_lab
 
 
@@ -55,7 +68,7 @@ def root(ctx: click.Context, /, **given: Any) -> None:
 
 for _command in (
     *(topology.validate, topology.schema, topology.render),
-    *(plan.plan, converge.bootstrap, converge.verify, unlock.unlock),
+    *(plan.plan, converge.bootstrap, converge.verify, status.status, doctor.doctor, unlock.unlock),
     *(evacuate.evacuate, evacuate.restore, reboot.reboot),
     *(certify.certify, certs.group, lab.group, completion.completion),
 ):

@@ -1,16 +1,18 @@
 """The way to a cluster's hosts: on the machine's networks, or inside a lab."""
 
 import asyncio
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import click
 
 from meshctl.cli.options import Options
-from meshctl.errors import HostError
+from meshctl.errors import ConnectError, HostError
 from meshctl.host.connect import HostsUnreachableError, connect, connect_all
 from meshctl.host.dial import OpenSocket, open_socket
 from meshctl.host.known_hosts import Confirm, KnownHosts
@@ -41,6 +43,46 @@ async def reachable(
     topology, open_one = _way(topology, options, state)
     known = KnownHosts(state, accept_new=False, confirm=_confirm_here())
     tasks = [connect(node, topology.ssh, known, open_socket=open_one) for node in topology.nodes]
+    async with _those_that_answer(tasks) as (hosts, errors):
+        if not hosts:
+            raise HostsUnreachableError(list(errors), len(tasks))
+        yield hosts, errors
+
+
+@asynccontextmanager
+async def answering(
+    topology: Topology, options: Options, state: StateFolder, *, knock: float, login: float
+) -> AsyncIterator[tuple[dict[str, SshHost], tuple[HostError, ...]]]:
+    """Those hosts that answer at once, and why the others don't; also when none does.
+
+    A host must take the TCP connection within `knock` seconds, asked once, and let us in within `login`.
+    """
+    topology, open_one = _way(topology, options, state)
+    known = KnownHosts(state, accept_new=False, confirm=None)
+    ssh = topology.ssh.model_copy(update={"connect_timeout": login})
+    tasks = [connect(node, ssh, known, open_socket=_once(node, open_one, knock)) for node in topology.nodes]
+    async with _those_that_answer(tasks) as found:
+        yield found
+
+
+def _once(node: Node, open_one: OpenSocket, seconds: float) -> OpenSocket:
+    """The socket, or at once a ConnectError, which unlike others isn't tried again."""
+
+    async def knock(address: str, port: int, _seconds: float) -> socket.socket:
+        try:
+            async with asyncio.timeout(seconds):
+                return await open_one(address, port, seconds + 1)
+        except OSError as error:  # TimeoutError is one, too
+            said = "does not answer" if isinstance(error, TimeoutError) else f"can't be reached: {error.strerror}"
+            raise ConnectError(node.name, f"port {port} of {address} {said}") from error
+
+    return knock
+
+
+@asynccontextmanager
+async def _those_that_answer(
+    tasks: Iterable[Coroutine[Any, Any, SshHost]],
+) -> AsyncIterator[tuple[dict[str, SshHost], tuple[HostError, ...]]]:
     results = await asyncio.gather(*tasks, return_exceptions=True)
     hosts = {result.name: result for result in results if isinstance(result, SshHost)}
     try:
@@ -49,8 +91,6 @@ async def reachable(
         for error in errors:
             if error not in expected:
                 raise error
-        if not hosts:
-            raise HostsUnreachableError(expected, len(tasks))
         yield hosts, tuple(expected)
     finally:
         await asyncio.gather(*(host.close() for host in hosts.values()))

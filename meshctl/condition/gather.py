@@ -17,13 +17,13 @@ from meshctl.host.base import Host
 from meshctl.host.lock import Shown
 from meshctl.host.lock import look as look_at_lock
 from meshctl.host.remembering import RememberingHost
-from meshctl.roles.condition import Condition, Disease, Finding, State, told, worst
+from meshctl.roles.condition import Condition, Disease, Finding, State, told, why, worst
 from meshctl.topology import Topology
 
 Ability = Callable[[Cluster], Awaitable[Condition]]
 
-PATIENCE = 2.5
-"""Seconds for all answers together: enough for a healthy cluster five times over."""
+PATIENCE = 5.0
+"""Seconds for all answers together; only a daemon that hangs takes more than one."""
 
 ORDER = ("links", "frr", "time", "ovn", "ceph_mon", "ceph_health", "incus", "pki", "system")
 """From the cables upwards; layers that aren't in it come last."""
@@ -103,7 +103,7 @@ async def examine(
 async def _ask(ability: Ability, cluster: Cluster) -> Condition:
     answer = await told(ability(cluster))
     if isinstance(answer, HostError):
-        return Condition(State.BROKEN, str(answer), unknown=answer.message)
+        return Condition(State.BROKEN, str(answer), unknown=why(answer))
     return answer
 
 

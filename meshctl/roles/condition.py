@@ -136,7 +136,12 @@ def why(error: HostError) -> str:
     """Why there is no answer, in a few words."""
     if isinstance(error, ConnectError | ConnectionLost):
         return "host unreachable"
-    return f"`{error.argv[0]}` is too slow" if isinstance(error, CommandTimeout) else error.message
+    return "no answer in time" if isinstance(error, CommandTimeout) else error.message
+
+
+def nobody(silent: Mapping[str, Part]) -> Condition:
+    """The condition of a layer of which no host says anything."""
+    return Condition(State.BROKEN, "no host answers", nodes=silent, unknown="no host answers")
 
 
 def judged(hosts: Collection[str], problems: Sequence[Problem], details: Mapping[str, str]) -> dict[str, Part]:

@@ -10,7 +10,7 @@ from meshctl.errors import HostError
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem
 from meshctl.roles.ceph import ask, mon_socket
-from meshctl.roles.condition import Condition, Disease, Finding, Part, PlacementGroup, State, split, told
+from meshctl.roles.condition import Condition, Disease, Finding, Part, PlacementGroup, State, split, told, why
 from meshctl.roles.parsing import parser
 from meshctl.topology import Node, Topology
 
@@ -76,7 +76,7 @@ async def condition(cluster: Cluster) -> Condition:
         return Condition(State.BROKEN, detail, unknown=detail)
     answer = await told(_look(cluster.hosts[inside[0]]))
     if isinstance(answer, HostError):
-        return Condition(State.BROKEN, f"no answer: {answer}", unknown=answer.message)
+        return Condition(State.BROKEN, f"{inside[0]}: {why(answer)}", unknown=why(answer))
     return judge(cluster.topology, answer)
 
 

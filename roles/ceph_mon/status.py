@@ -6,7 +6,7 @@ from meshctl.cluster import Cluster
 from meshctl.errors import CommandError
 from meshctl.host.base import Host
 from meshctl.roles.ceph import ask, mon_socket
-from meshctl.roles.condition import Condition, Part, Quorum, State, split, told
+from meshctl.roles.condition import Condition, Part, Quorum, State, nobody, split, told
 from meshctl.topology import Node, Topology
 
 from . import parse
@@ -17,7 +17,7 @@ NAME = "Ceph's monitors"
 async def condition(cluster: Cluster) -> Condition:
     """One question to each monitor."""
     looks, silent = split(await cluster.each(lambda node, host: told(_look(node, host))))
-    return judge(cluster.topology, looks, silent)
+    return judge(cluster.topology, looks, silent) if looks else nobody(silent)
 
 
 async def _look(node: Node, host: Host) -> parse.MonStatus | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
-from meshctl.roles.condition import Condition, Disease, Finding, Part, State, judged, split, told
+from meshctl.roles.condition import Condition, Disease, Finding, Part, State, judged, nobody, split, told
 from meshctl.roles.parsing import parser, understand
 from meshctl.topology import Node, Port, Topology
 
@@ -63,7 +63,7 @@ class Look:
 async def condition(cluster: Cluster) -> Condition:
     """Two commands per host."""
     answers, silent = split(await cluster.each(lambda _node, host: told(_look(host))))
-    return judge(cluster.topology, answers, silent)
+    return judge(cluster.topology, answers, silent) if answers else nobody(silent)
 
 
 async def _look(host: Host) -> Look:
@@ -118,10 +118,14 @@ def judge(topology: Topology, looks: Mapping[str, Look], silent: Mapping[str, Pa
     return Condition(
         state,
         f"{sum(full.values())} of {wanted} adjacencies Full" + (f"; none on {', '.join(lonely)}" if lonely else ""),
-        nodes={**judged(looks, problems, {name: f"{count} Full" for name, count in full.items()}), **silent},
+        nodes={**judged(looks, problems, {name: _neighbours(count) for name, count in full.items()}), **silent},
         findings=tuple(diagnose(topology, looks)),
         problems=tuple(problems),
     )
+
+
+def _neighbours(count: int) -> str:
+    return f"{count} neighbour{'' if count == 1 else 's'}"
 
 
 def _full(look: Look) -> int:

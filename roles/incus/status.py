@@ -8,7 +8,7 @@ from meshctl.cluster import Cluster
 from meshctl.errors import HostError
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
-from meshctl.roles.condition import Condition, Disease, Finding, Part, Quorum, State, split, told
+from meshctl.roles.condition import Condition, Disease, Finding, Part, Quorum, State, nobody, split, told
 from meshctl.roles.incusapi import Member
 from meshctl.topology import Topology
 
@@ -29,6 +29,7 @@ COUNTS = (
     "SELECT nodes.name, COUNT(*) FROM instances JOIN nodes ON nodes.id = instances.node_id GROUP BY nodes.name",
 )
 _VOTER = "0"
+_LEADERLESS = 2.0
 _ABSENT = "host unreachable"
 
 
@@ -51,12 +52,9 @@ class Shared:
 async def condition(cluster: Cluster) -> Condition:
     """First what answers without a leader; the shared database only when most of its voters are there."""
     looks, silent = split(await cluster.each(lambda _node, host: told(_daemon(host))))
-    alive = {f"{node.loopback}:{cluster.topology.incus.port}" for node in cluster.topology.nodes if node.name in looks}
-    raft = max((look.raft for look in looks.values()), key=len, default={})
-    voters = {address for address, role in raft.items() if role == _VOTER}
-    shared = Shared({})
-    if voters and len(voters & alive) > len(voters) // 2:
-        shared = await _shared(cluster, looks)
+    if not looks:
+        return nobody(silent)
+    shared = await _shared(cluster, looks)
     return judge(cluster.topology, looks, silent, shared)
 
 
@@ -66,16 +64,19 @@ async def _daemon(host: Host) -> Daemon:
 
 
 async def _shared(cluster: Cluster, daemons: Mapping[str, Daemon]) -> Shared:
+    """Without a leader all this only blocks, so it gets less time where most voters seem to be away."""
+    known = [daemon.raft for daemon in daemons.values()]
+    voters = [one for one, role in max(known, key=len).items() if role == _VOTER]
+    here = {address(cluster.topology, node) for node in cluster.topology.nodes if node.name in daemons}
+    limit = incusapi.READ if len(here.intersection(voters)) > len(voters) // 2 else _LEADERLESS
     asked = [cluster.hosts[name] for name, daemon in daemons.items() if daemon.server.clustered]
-    answers = await asyncio.gather(
-        *(told(incusapi.read(host, incusapi.MEMBERS, incusapi.members)) for host in asked),
+    members, counted = await asyncio.gather(
+        asyncio.gather(*(told(incusapi.read(h, incusapi.MEMBERS, incusapi.members, timeout=limit)) for h in asked)),
+        asyncio.gather(*(told(h.query(COUNTS, timeout=limit)) for h in asked)),
     )
-    views = {host.name: view for host, view in zip(asked, answers, strict=True) if not isinstance(view, HostError)}
-    if not views:
-        return Shared({})
-    counts = await told(cluster.hosts[next(iter(views))].query(COUNTS))
-    rows = () if isinstance(counts, HostError) else parse.table(counts.stdout)
-    return Shared(views, {name: int(count) for name, count in rows})
+    views = {host.name: view for host, view in zip(asked, members, strict=True) if not isinstance(view, HostError)}
+    tables = [parse.table(counts.stdout) for counts in counted if not isinstance(counts, HostError)]
+    return Shared(views, {name: int(count) for name, count in tables[0]} if tables else {})
 
 
 def judge(topology: Topology, daemons: Mapping[str, Daemon], silent: Mapping[str, Part], shared: Shared) -> Condition:
@@ -85,7 +86,7 @@ def judge(topology: Topology, daemons: Mapping[str, Daemon], silent: Mapping[str
     view = next(iter(shared.views.values()), {})
     online = sum(member.status == "Online" for member in view.values())
     count = sum(shared.instances.values())
-    serves = bool(shared.views) and quorum.holds
+    serves = bool(shared.views)
     whole = serves and not problems and not silent
     detail = (
         f"{online} of {len(topology.nodes)} members online, {count} instances"
@@ -111,6 +112,8 @@ def _quorum(topology: Topology, daemons: Mapping[str, Daemon], shared: Shared) -
     voters = {names.get(one, one) for one, role in raft.items() if role == _VOTER} or set(names.values())
     view = next(iter(shared.views.values()), {})
     alive = {name for name in daemons if name not in view or view[name].status != "Offline"}
+    if view and len(alive & voters) <= len(voters) // 2:  # there is a leader, so others live that we can't reach
+        alive |= {name for name, member in view.items() if member.status != "Offline"}
     leader = next((name for name, member in view.items() if "database-leader" in member.roles), None)
     return Quorum(NAME, frozenset(voters), frozenset(alive & voters), leader)
 

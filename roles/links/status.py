@@ -8,7 +8,7 @@ from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles import deadman
 from meshctl.roles.base import Problem
-from meshctl.roles.condition import Condition, Disease, Finding, Part, State, judged, split, told
+from meshctl.roles.condition import Condition, Disease, Finding, Part, State, judged, nobody, split, told
 from meshctl.roles.parsing import understand
 from meshctl.topology import Node, Topology
 from meshctl.topology.connectivity import parts
@@ -36,7 +36,7 @@ async def condition(cluster: Cluster) -> Condition:
     """Ask over every cable from both ends, with small packets and with ones of the cable's MTU."""
     topology = cluster.topology
     answers, silent = split(await cluster.each(lambda node, host: told(_look(topology, node, host))))
-    return judge(topology, answers, silent)
+    return judge(topology, answers, silent) if answers else nobody(silent)
 
 
 async def _look(topology: Topology, node: Node, host: Host) -> Look:
@@ -59,7 +59,7 @@ def judge(topology: Topology, looks: Mapping[str, Look], silent: Mapping[str, Pa
     problems = [problem for name, look in looks.items() for problem in check(nodes[name], look.links)]
     dead, narrow = _cables(topology, looks)
     problems += [_problem(topology, looks, cable, narrow=cable in narrow) for cable in sorted(dead | narrow)]
-    pieces = parts(topology, without_cables=dead)
+    pieces = [piece for piece in parts(topology, without_cables=dead) if piece & looks.keys()]
     count, whole = len(topology.cables), len(topology.cables) - len(dead | narrow)
     details = {name: f"{sum(full for _, full in look.answers.values())} cables" for name, look in looks.items()}
     return Condition(

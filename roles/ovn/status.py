@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from meshctl.cluster import Cluster
 from meshctl.errors import HostError
 from meshctl.host.base import Host
-from meshctl.roles.condition import Condition, Disease, Finding, Part, Quorum, State, judged, split, told
+from meshctl.roles.condition import Condition, Disease, Finding, Part, Quorum, State, judged, nobody, split, told
 from meshctl.roles.parsing import parser, understand
 from meshctl.topology import Node, Topology
 
@@ -66,7 +66,7 @@ async def condition(cluster: Cluster) -> Condition:
     """Every host is asked about its own daemons and its own copy of the southbound database."""
     topology = cluster.topology
     answers, silent = split(await cluster.each(lambda _node, host: told(_look(host, topology))))
-    return judge(topology, answers, silent)
+    return judge(topology, answers, silent) if answers else nobody(silent)
 
 
 async def _look(host: Host, topology: Topology) -> Look:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from meshctl.certs import inspect
 from meshctl.cluster import Cluster
-from meshctl.roles.condition import Condition, Disease, Finding, Part, State, split, told
+from meshctl.roles.condition import Condition, Disease, Finding, Part, State, nobody, split, told
 from meshctl.topology import Topology
 
 from .renewal import certificates
@@ -23,7 +23,7 @@ async def condition(cluster: Cluster) -> Condition:
     """Every certificate on every host."""
     looks, silent = split(await cluster.each(lambda _node, host: told(certificates(host))))
     ends = {name: dict(_ends(found)) for name, found in looks.items()}
-    return judge(cluster.topology, ends, silent, datetime.now(UTC))
+    return judge(cluster.topology, ends, silent, datetime.now(UTC)) if ends else nobody(silent)
 
 
 def _ends(found: Mapping[str, str]) -> Iterator[tuple[str, datetime]]:

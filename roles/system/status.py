@@ -8,7 +8,7 @@ from pathlib import Path
 
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
-from meshctl.roles.condition import Condition, Disease, Finding, Part, State, split, told
+from meshctl.roles.condition import Condition, Disease, Finding, Part, State, nobody, split, told
 from meshctl.roles.parsing import parser, understand
 
 SCRIPT = Path(__file__).with_name("status.sh").read_bytes()
@@ -56,7 +56,7 @@ class Look:
 async def condition(cluster: Cluster) -> Condition:
     """One script per host."""
     looks, silent = split(await cluster.each(lambda _node, host: told(_look(host))))
-    return judge(looks, silent)
+    return judge(looks, silent) if looks else nobody(silent)
 
 
 async def _look(host: Host) -> Look:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from meshctl.cluster import Cluster
 from meshctl.errors import HostError
-from meshctl.roles.condition import Condition, Disease, Finding, Part, State, judged, split, told
+from meshctl.roles.condition import Condition, Disease, Finding, Part, State, judged, nobody, split, told
 from meshctl.topology import Topology
 
 from .role import LIMIT, Clock, Time, look
@@ -19,7 +19,7 @@ async def condition(cluster: Cluster) -> Condition:
     """What every chronyd says."""
     looks: Mapping[str, Clock | HostError | None] = await cluster.each(lambda node, host: told(look(node, host)))
     clocks, silent = split(looks)
-    return judge(cluster.topology, clocks, silent)
+    return judge(cluster.topology, clocks, silent) if clocks else nobody(silent)
 
 
 def judge(topology: Topology, clocks: Mapping[str, Clock | None], silent: Mapping[str, Part]) -> Condition:

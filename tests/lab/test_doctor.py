@@ -1,0 +1,191 @@
+"""Each known disease is made on purpose on a running cluster, recognised, and cured by what doctor says."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from meshctl.condition.gather import diseases
+from tests.lab.conftest import Lab
+
+pytestmark = pytest.mark.lab
+
+PATIENCE = "60"
+"""Seconds; the machine may be busy with other tests."""
+
+STALE = """
+set -e
+cd /root; rm -f stale.db
+pki=/etc/ovn/pki
+ovsdb-tool join-cluster stale.db OVN_Southbound ssl:10.50.1.3:7644 ssl:10.50.1.1:6644 ssl:10.50.1.2:6644
+ovsdb-server --detach --no-chdir --pidfile=/run/stale.pid --unixctl=/run/stale.ctl --log-file=/dev/null \
+    --private-key=$pki/key.pem --certificate=$pki/cert.pem --ca-cert=$pki/ca.pem stale.db
+timeout 60 sh -c 'until ovs-appctl -t /run/stale.ctl cluster/status OVN_Southbound | grep -q "Status: cluster member"
+    do sleep 0.2; done'
+kill -KILL $(cat /run/stale.pid); rm -f stale.db /run/stale.pid /run/stale.ctl
+"""
+KICK = "ovn-appctl -t /var/run/ovn/ovnsb_db.ctl cluster/kick OVN_Southbound ssl:10.50.1.3:7644"
+CHRONY = "/etc/chrony/conf.d/meshctl.conf"
+
+
+@dataclass(frozen=True)
+class Illness:
+    """How to make a disease and how to cure it: shell commands on a host each."""
+
+    name: str
+    host: str
+    """The host that doctor names; empty for whichever."""
+    make: tuple[tuple[str, str], ...]
+    cure: tuple[tuple[str, str], ...]
+    evidence: str
+    """A part of it."""
+
+
+def ospf(*lines: str) -> str:
+    return "vtysh -c 'configure terminal' " + " ".join(f"-c '{line}'" for line in lines)
+
+
+ILLNESSES = (
+    Illness(
+        "unequal-mtu",
+        "node1",
+        (("node1", "ip link set eth1 mtu 1400 && vtysh -c 'clear ip ospf neighbor 10.50.1.2'"),),
+        (("node1", "ip link set eth1 mtu 1500 && vtysh -c 'clear ip ospf neighbor 10.50.1.2'"),),
+        "ExStart and is stuck",
+    ),
+    Illness(
+        "duplicate-router-id",
+        "node3",
+        (("node3", ospf("router ospf", "ospf router-id 10.50.1.1") + " && vtysh -c 'clear ip ospf process'"),),
+        (("node3", ospf("router ospf", "ospf router-id 10.50.1.3") + " && vtysh -c 'clear ip ospf process'"),),
+        "its OSPF router id is 10.50.1.1",
+    ),
+    Illness(
+        "traffic-kept-away",
+        "node2",
+        (("node2", ospf("router ospf", "max-metric router-lsa administrative")),),
+        (("node2", ospf("router ospf", "no max-metric router-lsa administrative")),),
+        "max-metric",
+    ),
+    Illness(
+        "traffic-kept-away",
+        "node1",
+        (("node1", ospf("interface eth2", "ip ospf cost 5000")),),
+        (("node1", ospf("interface eth2", "no ip ospf cost")),),
+        "a raised cost on eth2",
+    ),
+    Illness(
+        "clock-skew",
+        "node2",
+        (("node2", f"cp {CHRONY} /root/ && sed -i '/^peer/s/$/ offset 0.3/' {CHRONY} && systemctl restart chrony"),),
+        (("node2", f"cp /root/{CHRONY.rpartition('/')[2]} {CHRONY} && systemctl restart chrony"),),
+        "chronyd measures",
+    ),
+    Illness("stale-raft-member", "", (("node3", STALE),), (("node1", KICK),), "10.50.1.3:7644 is no host"),
+    Illness(
+        "chassis-twice",
+        "",
+        (("node3", "ovs-vsctl set open . external_ids:system-id=old-node3"),),
+        (("node3", "ovs-vsctl set open . external_ids:system-id=node3"),),
+        "the chassis old-node3",
+    ),
+    Illness(
+        "wrong-encapsulation-address",
+        "node1",
+        (("node1", "ovs-vsctl set open . external_ids:ovn-encap-ip=192.168.11.1"),),
+        (("node1", "ovs-vsctl set open . external_ids:ovn-encap-ip=10.50.1.1"),),
+        "its tunnels end at 192.168.11.1",
+    ),
+    Illness(
+        "flag-left-behind",
+        "",
+        (("node1", "ceph osd set-group noout node2"),),
+        (("node1", "ceph osd unset-group noout node2"),),
+        "noout is set on node2",
+    ),
+    Illness(
+        "full-osd",
+        "",
+        (("node1", "ceph osd set-nearfull-ratio 0.0001"),),
+        (("node1", "ceph osd set-nearfull-ratio 0.85"),),
+        "OSD_NEARFULL",
+    ),
+    Illness(
+        "evacuated-member",
+        "node2",
+        (("node2", "incus cluster evacuate node2 --force -q"),),
+        (("node2", "incus cluster restore node2 --force -q"),),
+        "as Evacuated",
+    ),
+    Illness(
+        "dns-stalls",
+        "node2",
+        (("node2", "echo nameserver 172.31.0.99 >/etc/resolv.conf"),),
+        (("node2", "rm /etc/resolv.conf"),),
+        "172.31.0.99",
+    ),
+    Illness(
+        "unconfirmed-network-change",
+        "node3",
+        (("node3", "mkdir -p /var/lib/meshctl/rollback && touch /var/lib/meshctl/rollback/pending"),),
+        (("node3", "rm /var/lib/meshctl/rollback/pending"),),
+        "rollback/pending",
+    ),
+)
+
+
+def doctor(lab: Lab) -> dict[str, Any]:
+    done = lab.call("--output", "json", "doctor", lab.topology, "--patience", PATIENCE)
+    assert done.returncode in {0, 4}, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def until(lab: Lab, right: Callable[[dict[str, Any]], bool], seconds: float = 120) -> dict[str, Any]:
+    """Ask again until the report is right: daemons need a moment to notice."""
+    deadline = time.monotonic() + seconds
+    while not right(report := doctor(lab)):
+        assert time.monotonic() < deadline, report
+    return report
+
+
+def healthy(report: dict[str, Any]) -> bool:
+    return bool(report["state"] == "healthy" and not report["diseases"] and not report["problems"])
+
+
+def on(lab: Lab, *commands: tuple[str, str]) -> None:
+    for node, command in commands:
+        lab.ssh(node, command)
+
+
+def recognised(report: dict[str, Any], illness: Illness) -> bool:
+    return any(
+        one["disease"] == illness.name and illness.host in {"", one["host"]} and illness.evidence in one["evidence"]
+        for one in report["diseases"]
+    )
+
+
+def test_a_healthy_cluster_has_no_disease_and_survives_any_host(cluster: Lab) -> None:
+    report = until(cluster, healthy)
+    margin = report["margin"]
+    assert margin["hosts"] == 1
+    assert [node["may_fail"] for node in margin["nodes"].values()] == [True] * 3
+    assert [cable["may_fail"] for cable in margin["cables"].values()] == [True] * 3
+
+
+@pytest.mark.parametrize("illness", ILLNESSES, ids=lambda illness: f"{illness.name}-{illness.host}")
+def test_disease(cluster: Lab, illness: Illness) -> None:
+    try:
+        on(cluster, *illness.make)
+        until(cluster, lambda report: recognised(report, illness))
+    finally:
+        on(cluster, *illness.cure)
+    until(cluster, lambda report: not report["diseases"])
+
+
+def test_every_disease_is_made_here() -> None:
+    made = {illness.name for illness in ILLNESSES} | {"half-joined-incus-member", "certificate-expiring"}
+    assert made == diseases().keys()
