@@ -1,10 +1,12 @@
 """The task graph: roles x hosts and gates, as a networkx DAG whose edges say what must have succeeded before."""
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import networkx as nx
 
-from meshctl.errors import MeshctlError
+from meshctl.errors import MeshctlError, UsageError
 from meshctl.events import Kind, Step
 from meshctl.roles.base import Role, Rollout, Scope
 from meshctl.topology import Topology
@@ -40,10 +42,46 @@ class Plan:
         return nx.ancestors(self.graph, step_id)
 
 
-def bootstrap_plan(topology: Topology, roles: Sequence[Role]) -> Plan:
-    """Everything: prepare, apply and verify of every role."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a bootstrap may change: these roles, on these nodes. None named: all."""
+
+    roles: frozenset[str] = frozenset()
+    nodes: frozenset[str] = frozenset()
+
+    def check(self, topology: Topology, roles: Iterable[str]) -> None:
+        """Raise UsageError for a name that nothing has."""
+        _known("--only", "role", self.roles, list(roles))
+        _known("--node", "node", self.nodes, [node.name for node in topology.nodes])
+
+    def has_node(self, name: str) -> bool:
+        """Whether a node may be changed."""
+        return not self.nodes or name in self.nodes
+
+
+EVERYTHING = Limits()
+
+
+def bootstrap_plan(topology: Topology, roles: Sequence[Role], limits: Limits = EVERYTHING) -> Plan:
+    """Prepare, apply and verify of every role, or of those within the limits and the gates that these rely on.
+
+    A role beyond the limits that a chosen one needs has its gate looked at before anything is changed; what needs none
+    of the chosen ones is left out. Raises UsageError for limits that nothing has the name of.
+    """
     _check_needs(roles)
-    return Plan((step for role in roles for step in _role_steps(role, topology)), roles)
+    by_name = {role.name: role for role in roles}
+    limits.check(topology, by_name)
+    chosen = limits.roles or frozenset(by_name)
+    needed = {name: _all_needs(name, by_name) for name in by_name}
+    wanted = chosen.union(*(needed[name] for name in chosen))
+    steps: list[Step] = []
+    for role in (role for role in roles if role.name in wanted):
+        if role.name in chosen:
+            # Gates that are only looked at don't wait for each other, so each of them has to be named.
+            steps += _role_steps(role, topology, limits, _gates(role.needs | (needed[role.name] - chosen)))
+        else:
+            steps.append(_gate(role, _gates(needed[role.name] & chosen)))
+    return Plan(steps, [role for role in roles if role.name in wanted])
 
 
 def verify_plan(roles: Sequence[Role]) -> Plan:
@@ -58,36 +96,58 @@ def _check_needs(roles: Sequence[Role]) -> None:
             raise PlanError(f"role {role.name} needs {', '.join(sorted(missing))}, which is not there")
 
 
-def _gates(role: Role) -> tuple[str, ...]:
-    return tuple(f"{need}.verify" for need in sorted(role.needs))
+def _known(option: str, thing: str, given: Iterable[str], names: Sequence[str]) -> None:
+    if unknown := sorted(set(given) - set(names)):
+        alike = difflib.get_close_matches(unknown[0], names, n=1)
+        guess = f"Did you mean {alike[0]}? " if alike else ""
+        message = f"{option} {unknown[0]}: there is no {thing} of that name"
+        raise UsageError(message, advice=f"{guess}Known: {', '.join(names)}.")
+
+
+def _all_needs(name: str, roles: Mapping[str, Role]) -> frozenset[str]:
+    """What a role needs, and what that needs. Ends in a circle, too; Plan names it."""
+    found: set[str] = set()
+    ahead = [name]
+    while ahead:
+        new = roles[ahead.pop()].needs - found
+        found |= new
+        ahead += new
+    return frozenset(found)
+
+
+def _gates(needs: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{need}.verify" for need in sorted(needs))
 
 
 def _gate(role: Role, needs: tuple[str, ...]) -> Step:
     return Step(f"{role.name}.verify", role.name, Kind.VERIFY, None, needs)
 
 
-def _role_steps(role: Role, topology: Topology) -> list[Step]:
+def _role_steps(role: Role, topology: Topology, limits: Limits, before: tuple[str, ...]) -> list[Step]:
+    nodes = _nodes(role, topology, limits)
     steps = []
-    before = _gates(role)
-    if type(role).prepare is not Role.prepare:
+    if type(role).prepare is not Role.prepare and (nodes or type(role).apply is Role.apply):
         steps.append(Step(f"{role.name}.prepare", role.name, Kind.PREPARE, None, before))
         before = (steps[-1].id,)
-    applies = _applies(role, topology, before)
+    applies = _applies(role, nodes, topology.nodes[0].name, before)
     gate = _gate(role, tuple(step.id for step in applies) or before)
     return [*steps, *applies, gate]
 
 
-def _applies(role: Role, topology: Topology, before: tuple[str, ...]) -> list[Step]:
+def _nodes(role: Role, topology: Topology, limits: Limits) -> list[str]:
+    """Where a role is applied. What the cluster shares is changed through the first host, so only if that may be."""
     if type(role).apply is Role.apply:
         return []
     names = [node.name for node in topology.nodes]
-    if role.scope is Scope.CLUSTER:
-        names = names[:1]
+    return [name for name in (names[:1] if role.scope is Scope.CLUSTER else names) if limits.has_node(name)]
+
+
+def _applies(role: Role, nodes: Sequence[str], leader: str, before: tuple[str, ...]) -> list[Step]:
     steps: list[Step] = []
-    for name in names:
+    for name in nodes:
         needs = before
-        if steps and role.rollout is Rollout.LEADER_FIRST:
-            needs = (steps[0].id,)
+        if steps and role.rollout is Rollout.LEADER_FIRST and nodes[0] == leader:
+            needs = (steps[0].id,)  # a leader beyond the limits is in place, or the others say what they miss
         elif steps and role.rollout is Rollout.ONE_BY_ONE:
             needs = (steps[-1].id,)
         steps.append(Step(f"{role.name}@{name}", role.name, Kind.APPLY, name, needs))

@@ -20,7 +20,6 @@ from meshctl.host.base import Host
 from meshctl.host.changes import HostChange
 from meshctl.host.dryrun import DryRunHost
 from meshctl.host.lockstep import AtOnce
-from meshctl.host.remembering import RememberingHost
 from meshctl.plan import Plan
 from meshctl.roles.base import Role
 from meshctl.state import VolatileState
@@ -34,17 +33,14 @@ async def settled(plan: Plan, cluster: Cluster, emit: Callable[[Event], None]) -
     """The report of a run that found nothing to do, told to `emit` as well; None when there is something to do.
 
     Changes nothing, so it needs no lock. An error is an answer, too: the ordered run meets it again and says so.
+    Give it hosts that remember: several layers ask the same.
     """
-    hosts = {name: RememberingHost(host) for name, host in cluster.hosts.items()}
-    look = _Look(plan, replace(cluster, hosts=hosts))
-    try:
-        with suppress(Exception):  # see above
-            async with asyncio.TaskGroup() as tasks:
-                for name in plan.roles:
-                    tasks.create_task(look.at(name))
-            return look.report(emit)
-    finally:
-        await asyncio.gather(*(host.close() for host in hosts.values()))
+    look = _Look(plan, cluster)
+    with suppress(Exception):  # see above
+        async with asyncio.TaskGroup() as tasks:
+            for name in plan.roles:
+                tasks.create_task(look.at(name))
+        return look.report(emit)
     return None
 
 

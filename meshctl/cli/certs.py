@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from meshctl.cli.consent import ask
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import coloured, columns, emit_json
 
@@ -96,7 +97,7 @@ def renew(options: Options, topology: Path, nodes: tuple[str, ...], *, yes: bool
     loaded = load(topology)
     chosen = _chosen(loaded, nodes)
     if not yes:
-        converge.ask(options, loaded, f"Renew the certificates of {', '.join(chosen)} in")
+        ask(options, loaded, f"Renew the certificates of {', '.join(chosen)} in")
     job = converge.Job("certs renew", loaded, options, accept_new=False, plan=renewal_plan(loaded, chosen))
     return converge.run(job)
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import click
 
+from meshctl.cli.consent import agree, must_ask
+from meshctl.cli.limits import LimitedCommand, as_words, limit_options, limits_of
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import counted, emit_json
 from meshctl.cli.wiping import as_options, named_disks, wipe_option
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from meshctl.events import Event, Report
     from meshctl.host.lock import locked
     from meshctl.host.ssh import SshHost
-    from meshctl.plan import Plan
+    from meshctl.plan import Limits, Plan
     from meshctl.state import StateFolder
     from meshctl.topology import Topology
 
@@ -67,6 +69,10 @@ class Job:
     """What followed the topology on the command line."""
     verdicts: tuple[str, str] | None = None
     """What it means when all steps ended well, or not; by default, that the cluster is healthy, or not."""
+    limits: "Limits | None" = None
+    """What of a bootstrap is wanted, if not all."""
+    asks: bool = False
+    """Whether the operator wants to see the plan, and to agree, before anything is changed."""
 
     @property
     def slug(self) -> str:
@@ -76,29 +82,39 @@ class Job:
     @property
     def again(self) -> str:
         """The command line that goes on where this run ended."""
-        return f"{self.options.prefix} {self.command} {self.topology.source}{self.arguments}{as_options(self.wipe)}"
+        return self._line(self.command)
+
+    @property
+    def preview(self) -> str:
+        """The command line that shows what this run would change."""
+        return self._line("plan")
+
+    def _line(self, command: str) -> str:
+        words = f"{self.options.prefix} {command} {self.topology.source}{self.arguments}"
+        return f"{words}{as_words(self.limits)}{as_options(self.wipe)}"
 
 
-@click.command(short_help="Converge all hosts, layer by layer, and prove each layer.")
+@click.command(cls=LimitedCommand, short_help="Converge all hosts, layer by layer, and prove each layer.")
 @topology_argument
 @click.option("--yes", is_flag=True, help="Don't ask before changing hosts.")
+@limit_options
 @wipe_option
 @_accept_new
 @click.pass_obj
-def bootstrap(options: Options, topology: Path, *, yes: bool, wipe: tuple[str, ...], accept_new: bool) -> int:
+def bootstrap(options: Options, /, topology: Path, *, yes: bool, accept_new: bool, **chosen: tuple[str, ...]) -> int:
     """Make the hosts one cluster: converge each layer, and prove that it works before the next one builds on it.
 
-    Safe to run again at any time: what is in place stays as it is, and an interrupted run goes on.
+    Shows what would change, and asks. Safe to run again at any time: what is in place stays as it is, and an
+    interrupted run goes on.
     """
     from meshctl.topology import load, warnings
 
     loaded = load(topology)
     for warning in warnings(topology):
         click.echo(warning.at(topology), err=True)
-    named = named_disks(loaded, wipe)
-    if not yes:
-        ask(options, loaded)
-    return run(Job("bootstrap", loaded, options, accept_new, wipe=named))
+    limits, disks = limits_of(loaded, chosen["only"], chosen["node"]), named_disks(loaded, chosen["wipe"])
+    asks = must_ask(options, yes=yes)
+    return run(Job("bootstrap", loaded, options, accept_new, wipe=disks, limits=limits, asks=asks))
 
 
 @click.command(short_help="Look at every layer's gate; change nothing.")
@@ -119,20 +135,6 @@ def verify(options: Options, topology: Path, *, wait: float, accept_new: bool) -
 
     loaded = load(topology)
     return run(Job("verify", loaded, options, accept_new, patience=wait))
-
-
-def ask(options: Options, topology: "Topology", what: str = "Bootstrap") -> None:
-    """One question; without a terminal a lab needs none, and real hosts need --yes."""
-    from meshctl.errors import UsageError
-
-    if not sys.stdin.isatty():
-        if options.lab is not None:
-            return
-        raise UsageError("this changes hosts, and there is no terminal to ask on", advice="Pass --yes.")
-    where = f"lab {options.lab_name(topology)}" if options.lab is not None else "real hosts"
-    hosts = ", ".join(f"{node.name} ({node.management})" for node in topology.nodes)
-    if not click.confirm(f"{what} cluster {topology.cluster} on {where} {hosts}?", err=True):
-        raise UsageError("nothing was changed: you did not agree")
 
 
 def run(job: Job) -> int:
@@ -193,7 +195,7 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
     async with connected(job.topology, job.options, state, accept_new=job.accept_new) as hosts:
         cluster = Cluster(job.topology, hosts, state, wipe=job.wipe)
         plan = await planning
-        if job.command == "bootstrap" and (report := await _settled(job, cluster, log)):
+        if job.command == "bootstrap" and (report := await _nothing_to_do(job, cluster, log)):
             return report
         async with _locked(job, hosts, log) as lease, _progress(job.options) as show:
             emit = _both(log.take, show)
@@ -204,8 +206,24 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
     return replace(report, stopped=lease.lost) if lease else report
 
 
+async def _nothing_to_do(job: Job, cluster: "Cluster", log: "RunLog") -> "Report | None":
+    """The report, if everything is in place already; else the plan is shown, if somebody wants to agree to it.
+
+    Looking needs no lock, and what it has seen for the report it need not ask for the plan.
+    """
+    from meshctl.host.remembering import remembering
+    from meshctl.preview import Previewer
+
+    async with remembering(cluster.hosts) as hosts:
+        seen = replace(cluster, hosts=hosts)
+        report = await _settled(job, seen, log)
+        if report is None and job.asks:
+            preview = await Previewer(_plan(job), seen).run()
+            await agree(job.options, job.topology, preview, job.preview)
+    return report
+
+
 async def _settled(job: Job, cluster: "Cluster", log: "RunLog") -> "Report | None":
-    """The report, if everything is in place already. Looking needs no lock."""
     from meshctl.settled import settled
 
     events: list[Event] = []
@@ -238,11 +256,13 @@ async def _locked(job: Job, hosts: "Mapping[str, SshHost]", log: "RunLog") -> "A
 def _plan(job: Job) -> "Plan":
     if job.plan:
         return job.plan
-    from meshctl.plan import bootstrap_plan, verify_plan
+    from meshctl.plan import EVERYTHING, bootstrap_plan, verify_plan
     from meshctl.roles.discovery import discover
 
     roles = [role(job.topology) for role in discover().values()]
-    return bootstrap_plan(job.topology, roles) if job.command == "bootstrap" else verify_plan(roles)
+    if job.command == "bootstrap":
+        return bootstrap_plan(job.topology, roles, job.limits or EVERYTHING)
+    return verify_plan(roles)
 
 
 @asynccontextmanager

@@ -1,16 +1,19 @@
 """A preview as text with colours as in `git diff`, and as the JSON object that docs/cli.md promises."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from meshctl.cli.output import counted
+from meshctl.cli.output import columns, counted
 from meshctl.cli.printable import one_line
 from meshctl.cli.summary import Style
 from meshctl.events import Change
 from meshctl.preview import Preview
 
 _COLOURS = (("+++", "white"), ("---", "white"), ("@@", "cyan"), ("+", "green"), ("-", "red"))
+
+_KINDS = ("file", "command", "service")
 
 COMMAND = 100
 """Characters of a command that are shown; scripts are longer, and `-v` shows them whole."""
@@ -52,6 +55,39 @@ def lines(preview: Preview, *, style: Style, whole: bool = False) -> Iterator[st
         yield style(f"{step} on {problem.host}:", "red") + f" {one_line(problem.what)}"
         yield from (f"  {line}" for line in (problem.expected, problem.seen, problem.advice) if line)
     yield _summary(preview)
+
+
+def overview(preview: Preview, hosts: Sequence[str], *, style: Style, more: str) -> Iterator[str]:
+    """The preview in numbers, for the question whether to go on; `more` is the command that shows each change."""
+    counts: dict[str, dict[str, Counter[str]]] = {}
+    for change in preview.changes:
+        layer = counts.setdefault(change.step.partition("@")[0], {})
+        layer.setdefault(change.host, Counter())[change.kind] += 1
+    if counts:
+        yield style("What would change:", "white")
+        rows = [row for layer, seen in counts.items() for row in _rows(layer, seen, hosts)]
+        total = {host: sum((seen.get(host, Counter()) for seen in counts.values()), Counter()) for host in hosts}
+        yield columns([*rows, *_rows("in total", {host: seen for host, seen in total.items() if seen}, hosts)])
+        yield f"  Each of them, with the reason: {more}"
+    if preview.unknown:
+        layers = dict.fromkeys(one.step.partition("@")[0].partition(".")[0] for one in preview.unknown)
+        yield style("Known only after these changes, what else: ", "yellow") + ", ".join(layers)
+    for step, problem in preview.problems:
+        yield style(f"In the way: {step} on {problem.host}:", "red") + f" {one_line(problem.what)}"
+    if not (counts or preview.unknown or preview.problems):
+        yield "Nothing has to be changed, but not every layer is healthy: bootstrap would wait for it."
+
+
+def _rows(layer: str, seen: Mapping[str, Counter[str]], hosts: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """One row for all hosts of which the same is to be said."""
+    alike: dict[str, list[str]] = {}
+    for host in hosts:
+        if host in seen:
+            text = ", ".join(counted(seen[host][kind], kind) for kind in _KINDS if seen[host][kind])
+            alike.setdefault(text, []).append(host)
+    for i, (text, names) in enumerate(alike.items()):
+        where = "every host" if len(names) == len(hosts) > 1 else ", ".join(names)
+        yield ("" if i else layer, where, text)
 
 
 def _first(steps: tuple[str, ...]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from meshctl.cli.consent import ask
 from meshctl.cli.options import Options, topology_argument
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def evacuate(options: Options, topology: Path, node: str, *, yes: bool) -> int:
     loaded = load(topology)
     chosen = named(loaded, node)
     if not yes:
-        converge.ask(options, loaded, f"Evacuate {node} of")
+        ask(options, loaded, f"Evacuate {node} of")
     plan = absences(loaded).evacuation(chosen)
     verdicts = (f"{node} is evacuated and can be switched off", f"{node} is not evacuated")
     job = converge.Job(
@@ -58,7 +59,7 @@ def restore(options: Options, topology: Path, node: str, *, yes: bool) -> int:
     loaded = load(topology)
     chosen = named(loaded, node)
     if not yes:
-        converge.ask(options, loaded, f"Restore {node} of")
+        ask(options, loaded, f"Restore {node} of")
     plan = absences(loaded).restoration(chosen)
     return converge.run(converge.Job("restore", loaded, options, accept_new=False, plan=plan, arguments=f" {node}"))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from meshctl.cli.consent import ask
 from meshctl.cli.evacuate import absences, named, yes_option
 from meshctl.cli.options import Options, topology_argument
 
@@ -56,7 +57,7 @@ def reboot(
     drive = RollingReboot(chosen, Window.parse(window) if window else None, if_needed=if_needed)
     if not yes:
         which = ", ".join(node.name for node in chosen)
-        converge.ask(options, loaded, f"Reboot {which}{' where needed' if if_needed else ''}, one by one, of")
+        ask(options, loaded, f"Reboot {which}{' where needed' if if_needed else ''}, one by one, of")
     words = [*(f" --nodes {name}" for name in nodes), *([" --if-needed"] if if_needed else [])]
     words += [f" --window {window}"] if window else []
     job = converge.Job(

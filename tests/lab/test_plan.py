@@ -10,6 +10,7 @@ from meshctl.cli.options import Options
 from meshctl.cli.plan import previewed
 from meshctl.cli.reach import connected
 from meshctl.cluster import Cluster
+from meshctl.plan import EVERYTHING
 from meshctl.preview import Preview
 from meshctl.topology import load
 from tests.lab.conftest import ROOT, Lab
@@ -35,7 +36,7 @@ async def look(lab: Lab) -> tuple[Preview, dict[str, int]]:
     """What `plan` does, and how often it visited each host."""
     options, topology = Options(lab=lab.name), load(ROOT / lab.topology)
     async with connected(topology, options, options.state(topology), accept_new=False) as hosts:
-        preview = await previewed(Cluster(topology, hosts, options.state(topology)))
+        preview = await previewed(Cluster(topology, hosts, options.state(topology)), EVERYTHING)
         return preview, {name: host.round_trips for name, host in hosts.items()}
 
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from meshctl.cli.limits import spread
 from meshctl.cli.main import root, run
 from meshctl.cli.options import Options, spell_out_lab
 from tests.unit.cli.recorded import UNREACHABLE
@@ -38,6 +39,8 @@ Captured = pytest.CaptureFixture[str]
         (["bootstrap", TRIANGLE, "--yess"], 1, "Did you mean '--yes'?"),
         (["bootstrap", "--lab", TRIANGLE], 1, "--lab stands before the command"),
         (["bootstrap"], 1, "Missing argument 'TOPOLOGY'"),
+        (["plan", TRIANGLE, "--only", "frr", "ovm"], 1, "Did you mean ovn? Known: ceph_config, "),
+        (["bootstrap", "--only", "frr", TRIANGLE, "--node", "node1", "nod2"], 1, "--node nod2: there is no node"),
         (["--output", "yaml", "validate", TRIANGLE], 1, "'yaml' is not one of"),
         (["validate", "/nowhere.yaml"], 3, "/nowhere.yaml:1:1: can't be read"),
         (["validate", "/"], 3, "/:1:1: "),
@@ -63,7 +66,7 @@ def test_unknown_key_names_its_place_and_the_known_one(capsys: Captured, tmp_pat
 
 def test_bootstrap_without_terminal_asks_for_yes(capsys: Captured) -> None:
     assert run(["bootstrap", TRIANGLE]) == 1
-    assert "Pass --yes." in capsys.readouterr().err
+    assert "then pass --yes." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["bootstrap", "verify"])
@@ -140,6 +143,22 @@ def test_bare_lab_never_takes_the_next_word(words: list[str], spelt_out: list[st
     assert spell_out_lab(words) == spelt_out
 
 
+@pytest.mark.parametrize(
+    ("words", "each_has_its_option"),
+    [
+        (["--only", "frr", "ovn"], ["--only", "frr", "--only", "ovn"]),
+        (["--only", "frr", "./t"], ["--only", "frr", "./t"]),
+        (["t.yaml", "--node=a", "b", "--yes"], ["t.yaml", "--node=a", "--node", "b", "--yes"]),
+        (["--only", "frr", "t.yaml", "--node", "a", "--only", "ovn"], None),
+        (["--wipe", "node1:/dev/sdb", "t.yaml"], None),
+        (["--yes", "t.yaml"], None),
+        (["--only", "frr", "--", "ovn"], None),
+    ],
+)
+def test_options_with_several_values(words: list[str], each_has_its_option: list[str] | None) -> None:
+    assert spread(words) == (each_has_its_option or words)
+
+
 @pytest.mark.parametrize(("words", "lab"), [([], None), (["--lab"], ""), (["--lab=x"], "x"), (["-v", "--lab"], "")])
 def test_lab_option(words: list[str], lab: str | None) -> None:
     context = root.make_context("meshctl", [*words, "validate", TRIANGLE])
@@ -156,6 +175,7 @@ def test_lab_option(words: list[str], lab: str | None) -> None:
         (["--lab"], "veri", {"verify"}),
         (["lab"], "power", {"power-off", "power-on"}),
         (["bootstrap"], "--y", {"--yes"}),
+        (["plan", "--only"], "ceph_m", {"ceph_mgr", "ceph_mon"}),
     ],
 )
 def test_completion(words: list[str], begun: str, offered: set[str]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from meshctl.cli.diffs import as_json, lines
+from meshctl.cli.diffs import as_json, lines, overview
 from meshctl.events import Change
 from meshctl.preview import Preview, Unknown
 from meshctl.roles.base import Problem
@@ -53,3 +53,35 @@ def test_diffs_are_coloured_like_git_diff() -> None:
 
 def test_nothing_to_do_is_one_sentence() -> None:
     assert plain(preview=Preview((), (), ())) == ["Nothing to do: every host is as the topology says."]
+
+
+def shown(preview: Preview, *hosts: str) -> list[str]:
+    return list(overview(preview, hosts, style=lambda text, _colour: text, more="meshctl plan t.yaml"))
+
+
+TABLE = """\
+  frr       node2  1 file, 1 service
+  smoke     node1  1 command
+  in total  node1  1 command
+            node2  1 file, 1 service"""
+
+
+def test_overview_counts_by_layer_and_host() -> None:
+    assert shown(PREVIEW, "node1", "node2", "node3") == [
+        "What would change:",
+        TABLE,
+        "  Each of them, with the reason: meshctl plan t.yaml",
+        "Known only after these changes, what else: ovn",
+        "In the way: preflight.verify on node3: no disk",
+    ]
+
+
+def test_overview_says_the_same_of_several_hosts_once() -> None:
+    changes = tuple(Change(f"frr@{node}", node, "file", f"/etc/{n}", "") for node in ("a", "b") for n in (1, 2))
+    assert "  frr       every host  2 files" in shown(Preview(changes, (), ()), "a", "b")[1]
+    assert "  frr       a, b  2 files" in shown(Preview(changes, (), ()), "a", "b", "c")[1]
+
+
+def test_overview_of_a_cluster_that_is_only_ill() -> None:
+    (line,) = shown(Preview((), (), ()), "a")
+    assert line.startswith("Nothing has to be changed, but not every layer is healthy")

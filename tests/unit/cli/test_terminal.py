@@ -14,15 +14,18 @@ from tests.unit.cli.recorded import UNREACHABLE
 ROOT = Path(__file__).parents[3]
 
 
-def on_terminal(words: list[str], answer: str, cwd: Path) -> tuple[int, str]:
+PROGRAM = ("-m", "meshctl", "--state-dir", "state")
+
+
+def on_terminal(words: list[str], answer: str, cwd: Path, program: tuple[str, ...] = PROGRAM) -> tuple[int, str]:
     """Exit code and everything shown, when the operator types `answer`."""
     ours, theirs = pty.openpty()
     environment = os.environ | {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
-    argv = [sys.executable, "-m", "meshctl", "--state-dir", str(cwd / "state"), *words]
+    argv = [sys.executable, *program, *words]
     with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd, env=environment) as process:
         os.close(theirs)
         os.write(ours, answer.encode())
-        guard = threading.Timer(30, process.kill)
+        guard = threading.Timer(120, process.kill)
         guard.start()
         shown = b"".join(iter(lambda: _read(ours), b""))
         guard.cancel()
@@ -44,26 +47,50 @@ def topology(tmp_path: Path) -> str:
     return "t.yaml"
 
 
-def test_bootstrap_asks_naming_cluster_and_hosts(tmp_path: Path, topology: str) -> None:
-    code, shown = on_terminal(["bootstrap", topology], "n\n", tmp_path)
+ASKING = """
+import asyncio, sys
+from pathlib import Path
+from meshctl.cli import failures
+from meshctl.cli.consent import agree
+from meshctl.cli.options import Options
+from meshctl.topology import load
+from tests.unit.cli.test_plan import PREVIEW
+
+try:
+    asyncio.run(agree(Options(), load(Path("t.yaml")), PREVIEW, "meshctl plan t.yaml"))
+except BaseException as error:
+    sys.exit(failures.report(error, sys.stderr))
+print("agreed")
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "says"),
+    [
+        ("n\n", 1, "nothing was changed: you did not agree"),
+        ("\n", 1, "nothing was changed: you did not agree"),
+        ("y\n", 0, "agreed"),
+        ("\x04", 130, "interrupted"),
+    ],
+)
+def test_bootstrap_shows_what_would_change_and_asks(
+    tmp_path: Path, topology: str, typed: str, code: int, says: str
+) -> None:
+    assert topology
+    ended, shown = on_terminal(["-c", ASKING], typed, tmp_path, program=())
+    assert "What would change:" in shown
     assert "Bootstrap cluster unreachable on real hosts node1 (127.0.0.11)? [y/N]" in shown
-    assert "nothing was changed" in shown
-    assert "connecting" not in shown
-    assert code == 1
+    assert says in shown
+    assert "Traceback" not in shown
+    assert ended == code
 
 
-def test_after_yes_it_connects(tmp_path: Path, topology: str) -> None:
+def test_before_there_is_a_plan_to_show_it_connects(tmp_path: Path, topology: str) -> None:
     code, shown = on_terminal(["bootstrap", topology], "y\n", tmp_path)
     assert "connecting to 1 host\r\n" in shown
     assert "node1: port 1 of 127.0.0.11 is closed" in shown
+    assert "[y/N]" not in shown
     assert code == 1
-
-
-def test_giving_up_at_the_question_is_an_interruption(tmp_path: Path, topology: str) -> None:
-    code, shown = on_terminal(["bootstrap", topology], "\x04", tmp_path)
-    assert "interrupted" in shown
-    assert "Traceback" not in shown
-    assert code == 130
 
 
 def test_colours_only_where_they_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
