@@ -192,6 +192,22 @@ async def test_killed_before_a_command(
     assert "meshctl-smoke" not in incus.projects
 
 
+@pytest.mark.parametrize("command", ["incus project create", "incus launch", "incus delete", "incus project delete"])
+async def test_killed_while_repeating_a_test_that_had_passed(
+    triangle: Topology, hosts: dict[str, IncusHost], incus: World, command: str
+) -> None:
+    await apply(triangle, hosts)
+    incus.killed_before = command
+    with pytest.raises(KilledError):
+        await apply(triangle, hosts, ("frr@node2",))
+    await asyncio.sleep(0)
+    incus.killed_before = ""
+    assert await verify(triangle, hosts) == ["the smoke test has not passed for this configuration"]
+    await apply(triangle, hosts)  # which has nothing else to change
+    assert await verify(triangle, hosts) == []
+    assert "meshctl-smoke" not in incus.projects
+
+
 async def test_leftovers_of_a_killed_run_are_removed_first(
     triangle: Topology, hosts: dict[str, IncusHost], incus: World
 ) -> None:
