@@ -5,6 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 TOPOLOGY ?= topologies/triangle.yaml
+FUZZ ?= long
 VENV := .venv
 BIN := $(VENV)/bin
 # Named by what it was made from, so that a changed lock file or pyproject.toml, or a moved folder, makes it again.
@@ -79,8 +80,8 @@ test: setup ## Every check and every test, the lab included (root)
 test-unit: $(READY) ## Tests without the lab; no root
 	$(BIN)/pytest -m "not lab"
 
-fuzz: $(READY) ## A hundred times the fuzzing that test-unit does, other inputs each time
-	MESHCTL_FUZZ=long $(BIN)/pytest tests/fuzz
+fuzz: $(READY) ## Forty times the fuzzing that test-unit does, other inputs each time; FUZZ=night: four hundred times
+	MESHCTL_FUZZ=$(FUZZ) $(BIN)/pytest tests/fuzz
 
 test-lab: setup ## Only the tests in the lab (root)
 	$(BIN)/pytest -m lab tests/lab

@@ -62,7 +62,7 @@ class Previewer:
     """Steps that wanted to know what else is changed."""
 
     def __post_init__(self) -> None:
-        self._state = VolatileState(self.cluster.state.path)
+        self._state = VolatileState(self.cluster.state.path, self.cluster.state.seal)
         self._lockstep = Lockstep()
 
     async def run(self) -> Preview:

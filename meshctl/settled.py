@@ -55,7 +55,7 @@ class _Look:
     _began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        state = VolatileState(self.cluster.state.path)
+        state = VolatileState(self.cluster.state.path, self.cluster.state.seal)
         hosts: dict[str, Host] = {
             name: DryRunHost(host, AtOnce(), _refuse) for name, host in self.cluster.hosts.items()
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from meshctl.errors import SecretsError
+from meshctl.secrets import PLAIN, Seal
 
 
 @dataclass(frozen=True)
@@ -13,12 +14,14 @@ class StateFolder:
     """Where meshctl keeps what is the operator's alone. Nothing in it is the truth about a host."""
 
     path: Path
+    seal: Seal = PLAIN
+    """To whom the CA's key in it is encrypted."""
 
     @classmethod
-    def default(cls, cluster: str) -> "StateFolder":
+    def default(cls, cluster: str, seal: Seal = PLAIN) -> "StateFolder":
         """`$XDG_STATE_HOME/meshctl/CLUSTER`, as the XDG base directory specification has it."""
         base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-        return cls(Path(base) / "meshctl" / cluster)
+        return cls(Path(base) / "meshctl" / cluster, seal)
 
     @property
     def known_hosts(self) -> Path:
@@ -55,6 +58,25 @@ class StateFolder:
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(target)
+        self._settle()
+
+    def promote_secret(self, name: str, successor: str) -> None:
+        """Replace a secret file by another one, atomically."""
+        (self.path / successor).replace(self.path / name)
+        self._settle()
+
+    def remove_secret(self, name: str) -> None:
+        """Remove a secret file, if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+        self._settle()
+
+    def _settle(self) -> None:
+        """A file's new name survives a loss of power only once its folder is on the disk."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     @staticmethod
     def _refuse_loose(path: Path) -> None:

@@ -3,7 +3,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from meshctl.cli.output import coloured, columns, emit_json
 
 if TYPE_CHECKING:
     from meshctl.certs import Facts
+    from meshctl.events import Step
     from meshctl.plan import Plan
     from meshctl.topology import Topology
 
@@ -84,22 +85,28 @@ def list_(options: Options, topology: Path) -> int:
 @group.command(short_help="New certificates, host by host, while everything runs.")
 @topology_argument
 @click.option("--node", "nodes", multiple=True, metavar="NODE", help="Only this host; may be given more than once.")
+@click.option("--ca", is_flag=True, help="Let another CA take over as well; goes on with a killed run, too.")
 @click.option("--yes", is_flag=True, help="Don't ask before changing hosts.")
 @click.pass_obj
-def renew(options: Options, topology: Path, nodes: tuple[str, ...], *, yes: bool) -> int:
+def renew(options: Options, topology: Path, nodes: tuple[str, ...], *, ca: bool, yes: bool) -> int:
     """Issue every host a new certificate and key, one host after the other.
 
-    OVN's gate has to pass before the first host and after each; at the end Incus gets the first host's new one.
+    OVN's gate has to pass before the first host and after each; at the end Incus gets the first host's new one. With
+    --ca every host first trusts both CAs, and the old one alone no more at the end.
     """
     from meshctl.cli import converge
+    from meshctl.errors import UsageError
     from meshctl.topology import load
 
     loaded = load(topology)
     chosen = _chosen(loaded, nodes)
+    if ca and nodes:
+        raise UsageError("a CA is the whole cluster's", advice="Leave --node away, or --ca.")
+    what = "Renew the CA and all certificates" if ca else f"Renew the certificates of {', '.join(chosen)}"
     if not yes:
-        ask(options, loaded, f"Renew the certificates of {', '.join(chosen)} in")
-    job = converge.Job("certs renew", loaded, options, accept_new=False, plan=renewal_plan(loaded, chosen))
-    return converge.run(job)
+        ask(options, loaded, f"{what} in")
+    plan = takeover_plan(loaded) if ca else renewal_plan(loaded, chosen)
+    return converge.run(converge.Job("certs renew", loaded, options, accept_new=False, plan=plan))
 
 
 def renewal_plan(topology: "Topology", nodes: Sequence[str]) -> "Plan":
@@ -123,6 +130,61 @@ def renewal_plan(topology: "Topology", nodes: Sequence[str]) -> "Plan":
     return Plan(steps, roles)
 
 
+def takeover_plan(topology: "Topology") -> "Plan":
+    """Both CAs on every host, then new certificates, then the new CA alone; OVN's gate before each host that changes.
+
+    Incus reads only the first CA of what it is given. It changes sides after the first host, which from then on always
+    is a server that it trusts; before, the others are.
+    """
+    from meshctl.plan import Plan
+    from meshctl.roles.discovery import discover
+    from meshctl.roles.pki.takeover import Clear, Cross, Trust
+
+    known, names = discover(), [node.name for node in topology.nodes]
+    chain = _Chain()
+    chain.gate("ovn")
+    chain.prepare("pki_trust")
+    for name in names:
+        chain.apply("pki_trust", name)
+    for name in names:
+        chain.gate("ovn", f" before {name}")
+        chain.apply("pki_cross", name)
+        if name == names[0]:
+            chain.apply("incus_network", name, " crosses over")
+    chain.gate("ovn", " with new certificates")
+    chain.prepare("pki")
+    for name in names:
+        chain.apply("pki", name)
+    chain.gate("ovn", " at the end")
+    chain.apply("incus_network", names[0])
+    chain.gate("incus_network")
+    chain.gate("pki")
+    roles = (Trust, Cross, Clear, known["ovn"], known["incus_network"])
+    return Plan(chain.steps, [role(topology) for role in roles])
+
+
+@dataclass
+class _Chain:
+    """Steps of which each needs the one before; `when` tells those apart that come more than once."""
+
+    steps: "list[Step]" = field(default_factory=list)
+
+    def prepare(self, role: str) -> None:
+        self._add(f"{role}.prepare", role, "prepare", None)
+
+    def apply(self, role: str, node: str, when: str = "") -> None:
+        self._add(f"{role}@{node}{when}", role, "apply", node)
+
+    def gate(self, role: str, when: str = "") -> None:
+        self._add(f"{role}.verify{when}", role, "verify", None)
+
+    def _add(self, id_: str, role: str, kind: str, node: str | None) -> None:
+        from meshctl.events import Kind, Step
+
+        needs = (self.steps[-1].id,) if self.steps else ()
+        self.steps.append(Step(id_, role, Kind(kind), node, needs))
+
+
 def _chosen(topology: "Topology", nodes: Sequence[str]) -> list[str]:
     from meshctl.errors import UsageError
 
@@ -133,17 +195,16 @@ def _chosen(topology: "Topology", nodes: Sequence[str]) -> list[str]:
 
 
 async def _entries(topology: "Topology", options: Options) -> list[Entry]:
-    from meshctl.certs import Authority
+    from meshctl.ca import authorities
     from meshctl.cli.reach import connected
     from meshctl.cluster import Cluster
     from meshctl.roles.pki.renewal import certificates
 
     state = options.state(topology)
-    authority = Authority.load(state)
+    own = {str(one.where): one.certificate for one in authorities(state)}
     async with connected(topology, options, state, accept_new=False) as hosts:
         found = await Cluster(topology, hosts, state).each(lambda _node, host: certificates(host))
-    own = {"": {str(state.path / "ca.pem"): authority.certificate}} if authority else {}
-    return entries({**own, **found}, datetime.now(UTC))
+    return entries({"": own, **found}, datetime.now(UTC))
 
 
 def entries(found: Mapping[str, Mapping[str, str]], now: datetime) -> list[Entry]:

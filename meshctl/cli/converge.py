@@ -146,6 +146,7 @@ def run(job: Job) -> int:
 
     try:
         state = _state(job)
+        _protect(job, state)
         with RunLog.of(job.slug, state.runs, job.options.log_file) as log:
             report = asyncio.run(_converge(job, state, log))
     except MeshctlError as error:
@@ -183,6 +184,14 @@ def _state(job: Job) -> "StateFolder":
     return state
 
 
+def _protect(job: Job, state: "StateFolder") -> None:
+    """Encrypt the CA's key where the topology wants it and it lies plain; before any host is touched."""
+    from meshctl.ca import protect
+
+    for text in protect(state) if job.command != "verify" else ():
+        click.echo(text, err=True)
+
+
 async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
     import asyncio
 
@@ -197,6 +206,8 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
         plan = await planning
         if job.command == "bootstrap" and (report := await _nothing_to_do(job, cluster, log)):
             return report
+        if job.command == "bootstrap":
+            await asyncio.gather(*(role.foresee(cluster) for role in plan.roles.values()))
         async with _locked(job, hosts, log) as lease, _progress(job.options) as show:
             emit = _both(log.take, show)
             if job.drive and lease:

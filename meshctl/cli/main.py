@@ -56,6 +56,12 @@ class _Root(click.Group):
 @click.option(
     "--state-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder of the CA, known hosts and run logs."
 )
+@click.option(
+    "--age-identity",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="MESHCTL_AGE_IDENTITY",
+    help="File that opens the CA's key where secrets.age_recipients encrypts it; also $MESHCTL_AGE_IDENTITY.",
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def root(ctx: click.Context, /, **given: Any) -> None:

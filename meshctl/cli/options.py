@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from meshctl.state import StateFolder
     from meshctl.topology import Topology
 
-_WITH_VALUE = frozenset({"--output", "-o", "--log-file", "--state-dir"})
+_WITH_VALUE = frozenset({"--output", "-o", "--log-file", "--state-dir", "--age-identity"})
 
 
 def spell_out_lab(args: Sequence[str]) -> list[str]:
@@ -40,6 +40,8 @@ class Options:
     verbose: int = 0
     log_file: Path | None = None
     state_dir: Path | None = None
+    age_identity: Path | None = None
+    """The file that opens the CA's key, where that is encrypted."""
 
     @property
     def json(self) -> bool:
@@ -57,18 +59,20 @@ class Options:
 
         Raises LabError when there is no such lab.
         """
+        from meshctl.secrets import Seal
         from meshctl.state import StateFolder
 
+        seal = Seal(tuple(topology.secrets.age_recipients), self.age_identity)
         if self.state_dir:
-            return StateFolder(self.state_dir)
+            return StateFolder(self.state_dir, seal)
         if self.lab is None:
-            return StateFolder.default(topology.cluster)
+            return StateFolder.default(topology.cluster, seal)
         from meshctl.lab import running, tools
         from meshctl.lab.names import paths
 
         tools.check()
         running.existing(self.lab_name(topology))  # else its folder would be made here, and look like half a lab
-        return StateFolder(paths(self.lab_name(topology)).state)
+        return StateFolder(paths(self.lab_name(topology)).state, seal)
 
     @property
     def prefix(self) -> str:
@@ -78,6 +82,8 @@ class Options:
             words.append(f"--lab={self.lab}" if self.lab else "--lab")
         if self.state_dir:
             words.append(f"--state-dir={self.state_dir}")
+        if self.age_identity:
+            words.append(f"--age-identity={self.age_identity}")
         return " ".join(words)
 
 

@@ -85,6 +85,9 @@ class Role(ABC):
         """The files of this layer on a host. Pure: the same topology gives the same bytes."""
         return {}
 
+    async def foresee(self, cluster: Cluster) -> None:  # noqa: B027  (optional ability)
+        """Raise what is certain to stop this layer, before the run's first change. Only looks; hosts may be bare."""
+
     async def prepare(self, cluster: Cluster) -> None:  # noqa: B027  (optional ability)
         """Look at all hosts before the first `apply`: does this layer exist already, and where? Changes nothing."""
 

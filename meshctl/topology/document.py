@@ -22,6 +22,9 @@ PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]{1,
 # No control characters: the path stands in error messages and logs.
 LocalPath = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,1024}$")]
 HostKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9@.-]{1,63} [A-Za-z0-9+/=]{1,4096}( [ -~]{0,255})?$")]
+AgeRecipient = Annotated[
+    str, StringConstraints(pattern=r"^(age1[02-9ac-hj-np-z]{58}|ssh-(ed25519|rsa) [A-Za-z0-9+/]{60,1400}={0,2})$")
+]
 ImageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,255}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 # What a directly wired mesh never reaches; the lint rules compare everything with everything.
@@ -216,6 +219,17 @@ class Smoke(Section):
     )
 
 
+class Secrets(Section):
+    """How the operator's state folder keeps the CA's private key."""
+
+    age_recipients: list[AgeRecipient] = Field(
+        default_factory=list,
+        max_length=20,
+        description="Public keys of those who may issue certificates; the CA's key is encrypted to them (age). "
+        "None: it lies plain, mode 0600.",
+    )
+
+
 class Packages(Section):
     """Where packages come from."""
 
@@ -271,6 +285,7 @@ class Document(Section):
     ceph: Ceph = Ceph()
     incus: Incus = Incus()
     smoke: Smoke = Smoke()
+    secrets: Secrets = Secrets()
     packages: Packages = Packages()
     certify: Certify = Certify()
     timeouts: Timeouts = Timeouts()

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from meshctl.topology.document import Bfd, Ceph, Certify, Incus, Ospf, Ovn, Packages, Smoke, Ssh, Timeouts
+from meshctl.topology.document import Bfd, Ceph, Certify, Incus, Ospf, Ovn, Packages, Secrets, Smoke, Ssh, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,7 @@ class Topology:
     ceph: Ceph
     incus: Incus
     smoke: Smoke
+    secrets: Secrets
     packages: Packages
     certify: Certify
     timeouts: Timeouts

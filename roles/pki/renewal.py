@@ -1,14 +1,17 @@
 """New certificates before the old ones end: one host after the other, while everything runs."""
 
 import asyncio
+from collections.abc import Callable
 from typing import ClassVar
 
-from meshctl.certs import Authority, serial
+from meshctl.ca import CA_FILE, Authority, authorities
+from meshctl.certs import bundle, serial
 from meshctl.cluster import Cluster
 from meshctl.errors import SecretsError
 from meshctl.host.base import Host, text
+from meshctl.issuing import Leaf
 from meshctl.roles.base import Rollout
-from meshctl.topology import Node
+from meshctl.topology import Node, Topology
 
 from .role import CA, CERTIFICATE, KEY, Pki
 
@@ -29,37 +32,58 @@ class Renewal(Pki):
     rollout: ClassVar[Rollout] = Rollout.ONE_BY_ONE
 
     async def prepare(self, cluster: Cluster) -> None:
-        """Raise SecretsError when the key of the CA that the hosts trust isn't here."""
+        """Raise SecretsError when the key of the CA that the hosts trust isn't here, or another CA is taking over."""
         await super().prepare(cluster)
-        if self._adopted or Authority.load(cluster.state) is None:
+        own = authorities(cluster.state)
+        if self._adopted or not own:
+            raise no_key(cluster)
+        if len(own) > 1:
             raise SecretsError(
-                "the key of the CA is not here, and nobody else can issue certificates",
-                advice=f"Copy ca.pem from the state folder of the operator who bootstrapped to {cluster.state.path}.",
+                "a renewal of the CA has not ended, and hosts have certificates of both",
+                advice="`meshctl certs renew --ca` goes on with it, and gives every host a new certificate anyway.",
             )
+        own[0].unlock()
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
-        """Issue, write, and wait until OVN's servers use it; nothing is restarted.
-
-        OVN's daemons read both files again once both have changed (stream-ssl.c), and keep their connections.
-        """
+        """Issue, write, and wait until OVN's servers use it; nothing is restarted."""
         authority = Authority.load(cluster.state)
         if authority is None:
             raise SecretsError("the CA's key has gone from the state folder while certificates were renewed")
-        leaf = authority.issue(node.name, [node.loopback])
-        files = {CA: text(authority.certificate), CERTIFICATE: text(leaf.certificate)}
-        await host.put({**files, KEY: text(leaf.key, mode=0o600, secret=True)})
-        wanted = serial(leaf.certificate)
-        await host.until(
-            "OVN's servers with the new certificate", lambda: self._late(node, host, wanted), timeout=SERVED
-        )
+        await install(node, host, self.topology, authority.issue(node.name, [node.loopback]), authority.certificate)
 
-    async def _late(self, node: Node, host: Host, wanted: str) -> str:
-        ovn = self.topology.ovn
-        ports = (ovn.northbound_port, ovn.southbound_port, ovn.northbound_raft_port, ovn.southbound_raft_port)
-        argv = ["sh", "-c", _SERIALS, "sh", str(node.loopback), CA, CERTIFICATE, KEY, *map(str, ports)]
-        rows = (line.split() for line in (await host.query(argv)).stdout.splitlines())
-        late = [row[0] for row in rows if row and row[1:] != [f"serial={wanted}"]]
-        return f"another one on port {', '.join(late)}" if late else ""
+
+def no_key(cluster: Cluster) -> SecretsError:
+    """Nothing can be renewed here."""
+    return SecretsError(
+        "the key of the CA is not here, and nobody else can issue certificates",
+        advice=f"Copy {CA_FILE} from the state folder of the operator who bootstrapped to {cluster.state.path}.",
+    )
+
+
+async def install(node: Node, host: Host, topology: Topology, leaf: Leaf, cas: str) -> None:
+    """Write a certificate with its key and the CAs to trust, and wait until OVN's servers serve it.
+
+    OVN's daemons read both files again once both have changed (stream-ssl.c), and keep their connections. Raises
+    WaitError when they don't.
+    """
+    files = {CA: text(cas), CERTIFICATE: text(leaf.certificate)}
+    await host.put({**files, KEY: text(leaf.key, mode=0o600, secret=True)})
+    wanted = f"serial={serial(leaf.certificate)}"
+
+    async def late() -> str:
+        return await lagging(node, host, topology, _SERIALS, wanted.__eq__)
+
+    await host.until("OVN's servers with the new certificate", late, timeout=SERVED)
+
+
+async def lagging(node: Node, host: Host, topology: Topology, script: str, done: Callable[[str], bool]) -> str:
+    """Which of a host's four OVN ports don't answer as they should yet; "" when all do. Knocking wakes the servers."""
+    ovn = topology.ovn
+    ports = (ovn.northbound_port, ovn.southbound_port, ovn.northbound_raft_port, ovn.southbound_raft_port)
+    argv = ["sh", "-c", script, "sh", str(node.loopback), CA, CERTIFICATE, KEY, *map(str, ports)]
+    answers = (line.partition(" ") for line in (await host.query(argv)).stdout.splitlines())
+    late = [port for port, _, answer in answers if not done(answer.strip())]
+    return f"not yet on port {', '.join(late)}" if late else ""
 
 
 async def certificates(host: Host) -> dict[str, str]:
@@ -71,4 +95,10 @@ async def certificates(host: Host) -> dict[str, str]:
         asyncio.gather(*(host.read(path) for path in paths)), host.query(setting, ok=None)
     )
     named = {**dict(zip(paths, found, strict=True)), " ".join(setting): client.stdout if client.ok else None}
-    return {path: content for path, content in named.items() if content and content.strip()}
+    return {label: pem for path, content in named.items() for label, pem in _each(path, content or "")}
+
+
+def _each(path: str, content: str) -> list[tuple[str, str]]:
+    """A file's certificates; while a CA takes over from another, there are two of them in one file."""
+    found = bundle(content)
+    return [(path if len(found) == 1 else f"{path} ({i})", pem) for i, pem in enumerate(found, 1)]

@@ -8,8 +8,12 @@ from types import FrameType
 
 from hypothesis import HealthCheck, settings
 
-LONG = os.environ.get("MESHCTL_FUZZ") == "long"
-"""`make fuzz`: a hundred times the examples, other ones each time."""
+LEVELS = {"short": 1, "long": 40, "night": 400}
+"""Times the examples. `long` (`make fuzz`) ends within half an hour on two idle cores, `night` within five hours."""
+
+TIMES = LEVELS[os.environ.get("MESHCTL_FUZZ", "short")]
+LONG = TIMES > 1
+"""Other examples each time, and every injected value that is accepted is rendered."""
 
 SECONDS = 20
 """Deadline of one example. The slowest one takes under a second; a busy machine has stretched that to eight."""
@@ -20,7 +24,7 @@ _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 def budget(examples: int) -> settings:
     """So many examples in the small profile, always the same ones, so that a red build is nobody's bad luck."""
     return settings(
-        max_examples=examples * 100 if LONG else examples,
+        max_examples=examples * TIMES,
         deadline=None,
         derandomize=not LONG,
         database=None,

@@ -27,7 +27,8 @@ ELSEWHERE = ("incus_network.nb", "incusapi", "ceph", "distributions", "disks")
 
 NO_PARSER = {
     *("ceph_config.parse.render_keyring", "ceph_osd.parse.memory_target", "incus_storage.parse.placeholder"),
-    *("pki.parse.fault", "incus_network.nb.command", "incus_network.nb.connection"),
+    *("pki.parse.fault", "pki.parse.issuer_of", "pki.parse.holds", "pki.parse.in_common"),
+    *("incus_network.nb.command", "incus_network.nb.connection"),
 }
 """What reads no output: their parameters are facts already."""
 

@@ -25,6 +25,7 @@ ovn: {northbound_port: 16641}
 ceph: {pool: vms, replicas: 2, osd_memory_target: 1073741824}
 incus: {port: 9443, network: net, network_address: 10.99.0.1/24}
 smoke: {image: "images:alpine/3.20"}
+secrets: {age_recipients: [age1kalxstl4c3jzwgpk447f50wh2g0vmr96gjlvwqlw833jgf5cp5hqj5lzpk]}
 packages: {extra: [htop], install: false}
 timeouts: {gate: 60.5}
 """

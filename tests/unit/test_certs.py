@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
 from meshctl import certs
-from meshctl.certs import Authority
+from meshctl.ca import CA_FILE, KEY_FILE, Authority
 from meshctl.errors import SecretsError
 from meshctl.state import StateFolder
+from tests.unit.owners import owners
 
 ADDRESS = IPv4Address("10.50.1.1")
 
@@ -29,7 +27,7 @@ def test_a_fresh_folder_has_no_ca(state: StateFolder) -> None:
 
 def test_ca_is_kept_where_only_its_owner_can_read_it(state: StateFolder) -> None:
     made = Authority.create(state, "triangle")
-    file = state.path / certs.CA_FILE
+    file = state.path / CA_FILE
     assert file.stat().st_mode & 0o777 == 0o600
     loaded = Authority.load(state)
     assert loaded
@@ -90,7 +88,7 @@ def test_keys_are_not_shown(state: StateFolder) -> None:
 
 
 def test_damaged_file_is_an_error_not_a_new_ca(state: StateFolder) -> None:
-    state.write_secret(certs.CA_FILE, b"rubbish")
+    state.write_secret(CA_FILE, b"rubbish")
     with pytest.raises(SecretsError, match="can't be read or don't match"):
         Authority.load(state)
 
@@ -100,30 +98,11 @@ def test_key_of_another_ca_is_an_error(state: StateFolder, tmp_path: Path) -> No
     Authority.create(state, "triangle")
     Authority.create(other, "triangle")
     [key, certificate] = [
-        (folder.read_secret(certs.CA_FILE) or b"").split(b"-----BEGIN CERTIFICATE-----") for folder in (state, other)
+        (folder.read_secret(CA_FILE) or b"").split(b"-----BEGIN CERTIFICATE-----") for folder in (state, other)
     ]
-    state.write_secret(certs.CA_FILE, key[0] + b"-----BEGIN CERTIFICATE-----" + certificate[1])
+    state.write_secret(CA_FILE, key[0] + b"-----BEGIN CERTIFICATE-----" + certificate[1])
     with pytest.raises(SecretsError, match="don't match"):
         Authority.load(state)
-
-
-def owners(state: StateFolder, *, days: int = 3000, start: int = -1, ca: bool | None = True, issuer: str = "") -> None:
-    """A CA of the owner's own, RSA, as two files."""
-    key, now = rsa.generate_private_key(65537, 2048), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example Root")])
-    other = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer or "Example Root")])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(other).public_key(key.public_key())
-    builder = builder.serial_number(7).not_valid_before(now + timedelta(days=start))
-    builder = builder.not_valid_after(now + timedelta(days=days))
-    builder = builder.add_extension(x509.SubjectKeyIdentifier(b"other software"), critical=False)
-    if ca is not None:
-        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    state.write_secret(certs.CA_FILE, pem)
-    form = serialization.PrivateFormat.TraditionalOpenSSL
-    state.write_secret(
-        certs.KEY_FILE, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-    )
 
 
 def test_an_owners_ca_is_used(state: StateFolder, tmp_path: Path) -> None:
@@ -161,19 +140,19 @@ def test_an_owners_key_of_another_certificate(state: StateFolder, tmp_path: Path
     owners(state)
     other = StateFolder(tmp_path / "other")
     owners(other)
-    state.write_secret(certs.KEY_FILE, other.read_secret(certs.KEY_FILE) or b"")
+    state.write_secret(KEY_FILE, other.read_secret(KEY_FILE) or b"")
     with pytest.raises(SecretsError, match="don't match"):
         Authority.load(state)
 
 
 def test_a_key_without_a_certificate(state: StateFolder) -> None:
     owners(state)
-    (state.path / certs.CA_FILE).unlink()
+    (state.path / CA_FILE).unlink()
     with pytest.raises(SecretsError, match="can't be read"):
         Authority.load(state)
 
 
-@pytest.mark.parametrize("name", [certs.CA_FILE, certs.KEY_FILE])
+@pytest.mark.parametrize("name", [CA_FILE, KEY_FILE])
 def test_a_key_that_others_may_read_is_refused(state: StateFolder, name: str) -> None:
     owners(state)
     (state.path / name).chmod(0o640)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ORDER: tuple[str, ...] = ("errors", "topology", "state certs", "host", "cluster", "roles.base", "roles", "events")
+ORDER: tuple[str, ...] = ("errors", "secrets", "topology", "certs", "issuing", "state", "ca", "host", "cluster")
+ORDER += ("roles.base", "roles", "events")
 ORDER += ("condition plan", "executor preview settled certify", "lab lifecycle", "cli", "__main__")
 RANK = {f"meshctl.{name}": rank for rank, names in enumerate(ORDER) for name in names.split()}
-CONTRACT = {"errors", "topology", "host.base", "host", "cluster", "certs", "roles"}
+CONTRACT = {"errors", "topology", "host.base", "host", "cluster", "certs", "ca", "issuing", "roles"}
 OWNERS = {"asyncssh": ("meshctl.host",), "networkx": ("meshctl.plan", "meshctl.topology.connectivity")}
 FILES = sorted(path for folder in ("meshctl", "roles") for path in (ROOT / folder).rglob("*.py"))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.certs import Authority
+from meshctl.ca import Authority
 from meshctl.cli.certs import _show, entries, renewal_plan
 from meshctl.cli.main import run
 from meshctl.cli.options import Options

@@ -48,7 +48,7 @@ def test_both_ends_of_a_cable_know_each_other() -> None:
 
 
 @given(st.permutations([(i, j) for j in range(2, 6) for i in range(1, j)]), st.integers(1, 10))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_adding_a_cable_never_renumbers_another(pairs: list[tuple[int, int]], count: int) -> None:
     few, more = (_mesh(pairs[:n]) for n in (count, len(pairs)))
     assert prefixes(few).items() <= prefixes(more).items()
