@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from meshctl.cli.consent import ask
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import coloured, emit_json
 
@@ -41,12 +42,11 @@ def certify(options: Options, topology: Path, *, failover: bool, yes: bool, html
     import asyncio
 
     from meshctl.certify.verdicts import Verdict, judge, worst
-    from meshctl.cli import converge
     from meshctl.topology import load
 
     loaded = load(topology)
     if failover and not yes:
-        converge.ask(options, loaded, "Take down every cable in turn, one at a time, in")
+        ask(options, loaded, "Take down every cable in turn, one at a time, in")
     measured = asyncio.run(_measure(loaded, options, failover=failover))
     checks = judge(measured)
     if html:
