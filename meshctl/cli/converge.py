@@ -73,6 +73,8 @@ class Job:
     """What of a bootstrap is wanted, if not all."""
     asks: bool = False
     """Whether the operator wants to see the plan, and to agree, before anything is changed."""
+    watch: "tuple[Reader, ...]" = ()
+    """Further readers of an ordered run's events, after the log."""
 
     @property
     def slug(self) -> str:
@@ -209,7 +211,7 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
         if job.command == "bootstrap":
             await asyncio.gather(*(role.foresee(cluster) for role in plan.roles.values()))
         async with _locked(job, hosts, log) as lease, _progress(job.options) as show:
-            emit = _both(log.take, show)
+            emit = _both(log.take, *job.watch, show)
             if job.drive and lease:
                 report = await job.drive.run(cluster, hosts, lease, emit)
             else:
