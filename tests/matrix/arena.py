@@ -24,6 +24,7 @@ _RUN_SECONDS = 900
 _SAME_SECONDS = 60
 _START_SECONDS = 900
 _AGAIN_SECONDS = 5
+_ATTEMPTS = 3
 _SLOW = ("the SSH connection was lost", "did not finish within", "the SSH connection has ended")
 
 
@@ -39,6 +40,12 @@ class Ended:
     def struck(self) -> str:
         """Where the disturbance came; "" if it did not."""
         return next((line[len(STRUCK) :] for line in self.said.splitlines() if line.startswith(STRUCK)), "")
+
+    @property
+    def too_slow(self) -> bool:
+        """Whether it failed because a host did not answer in time."""
+        told = self.said + str(self.report.get("problems"))
+        return self.code != 0 and any(words in told for words in _SLOW)
 
 
 @dataclass
@@ -93,10 +100,14 @@ class Arena:
         return self._run(words)
 
     def disturbed(self, point: Point) -> Ended:
-        """The same, until it meets the point and ends in whatever way."""
+        """The same, until it meets the point and ends in whatever way; again if hosts were too slow to get there."""
         log = self.folder / "disturbed.jsonl"
-        log.unlink(missing_ok=True)
-        return self._run(["tests.matrix.controller", self.name, str(self.topology), str(log), str(point)])
+        for _attempt in range(_ATTEMPTS):
+            log.unlink(missing_ok=True)
+            done = self._run(["tests.matrix.controller", self.name, str(self.topology), str(log), str(point)])
+            if done.struck or not done.too_slow:
+                break
+        return done
 
     def check_again(self) -> list[str]:
         """A run on a cluster where all is in place finds nothing to do; or what is wrong."""
@@ -107,12 +118,12 @@ class Arena:
 
     def patient_bootstrap(self) -> Ended:
         """Beside a full machine hosts may not answer in time, which is not what is tested here: up to three runs."""
-        for _attempt in range(2):
+        for _attempt in range(_ATTEMPTS):
             done = self.bootstrap()
             self.runs += 1
-            if done.code == 0 or not any(words in done.said + str(done.report.get("problems")) for words in _SLOW):
-                return done
-        return self.bootstrap()
+            if done.code == 0 or not done.too_slow:
+                break
+        return done
 
     def wait_until_same(self) -> list[str]:
         """How the end state differs from the undisturbed run's; daemons have a while to agree."""
