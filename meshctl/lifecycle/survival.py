@@ -9,7 +9,7 @@ from meshctl.condition.margin import may_fail
 from meshctl.lifecycle.layers import Layer
 from meshctl.topology import Node
 
-PATIENCE = 15.0
+PATIENCE = 45.0
 """Seconds for the layers to say how they are: more than `meshctl status` has, because here silence is a refusal."""
 
 

@@ -44,7 +44,7 @@ async def drain(node: Node, host: Host, cluster: Cluster) -> None:
     await host.run(["systemctl", "stop", service], reason="the others have a quorum without it", timeout=GOODBYE)
 
 
-async def restore(node: Node, host: Host, cluster: Cluster) -> None:
+async def restore(node: Node, host: Host, cluster: Cluster, *, by_itself: float = BY_ITSELF) -> None:
     """Start the monitor and have it in the quorum."""
     del cluster
     service = _service(node)
@@ -55,7 +55,7 @@ async def restore(node: Node, host: Host, cluster: Cluster) -> None:
         return "" if node.name in quorum else f"the quorum is {', '.join(sorted(quorum)) or 'none'}"
 
     with suppress(WaitError):
-        await host.until("the quorum", outside, timeout=BY_ITSELF, every=0.2)
+        await host.until("the quorum", outside, timeout=by_itself, every=0.2)
         return
     argv = ["ceph", "daemon", f"mon.{node.name}", "quorum", "enter"]
     await host.run(argv, reason="it was told to stay out of the quorum")
