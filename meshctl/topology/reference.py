@@ -29,7 +29,7 @@ def lint_page() -> str:
 
 _LINT_HEAD = """# Lint rules
 
-Generated from `meshctl/topology/lint.py` by `make docs`; don't edit. `meshctl validate FILE` names
+Generated from `meshctl/topology/lint/` by `make docs`; don't edit. `meshctl validate FILE` names
 the rule in brackets behind each finding. Errors make a topology unusable (exit code
 3); warnings are shown and nothing more.
 

@@ -29,6 +29,8 @@ def mesh(nodes: int, *pairs: tuple[int, int]) -> str:
 
 
 CASES = {
+    "redistributed-loopback": TRIANGLE + "ospf: {redistribute: [10.50.1.2/32]}\n",
+    "age-recipient": TRIANGLE + f"secrets: {{age_recipients: [age1{'q' * 58}]}}\n",
     "port-twice": TRIANGLE.replace("node1:eth2", "node1:eth1"),
     "reserved-nic": TRIANGLE.replace("node1:eth2", "node1:eth3"),
     "cable-prefix": TRIANGLE.replace(
@@ -98,14 +100,27 @@ cables:
   - {cable: 'host2:p1 <-> host3:p2', prefix: 192.168.22.0/30}
   - {cable: 'host3:p1 <-> host1:p1', prefix: 192.168.33.0/30}
 mesh: {loopbacks: 10.50.1.0/24, links: 192.168.44.0/24}
+ospf: {redistribute: [10.50.1.1/32]}
 """
 
 
-def test_the_reference_with_its_mistakes(tmp_path: Path) -> None:
-    messages = [finding.at(Path("t")) for finding in findings(REFERENCE, tmp_path)]
-    assert [m.split("[")[-1] for m in messages].count("duplicate-address]") == 2
-    assert any("192.168.11.2/24: not one prefix [cable-prefix]" in m for m in messages)
-    assert any("host1:p1 is used by 2 cables" in m for m in messages)
+def test_every_mistake_of_the_reference_is_named(tmp_path: Path) -> None:
+    """All that its owner's description has (three times the loopback of host1, which alone is advertised; /30 and /24
+    on one cable; a third cable that contradicts the first) and nothing else."""
+    said = {(finding.line, finding.message, finding.rule) for finding in findings(REFERENCE, tmp_path)}
+    twice = "host1:p1 is used by 2 cables; a port takes one"
+    advertised = (
+        "10.50.1.1 is a loopback (host1, host2, host3), which is advertised anyway; list the prefixes of virtual"
+    )
+    ends = "host1:p1 has 192.168.11.1/30 and host2:p2 has 192.168.11.2/24: not one prefix"
+    assert said == {
+        (6, "loopback 10.50.1.1 is host1's already", "duplicate-address"),
+        (7, "loopback 10.50.1.1 is host1's already", "duplicate-address"),
+        (9, ends, "cable-prefix"),
+        (9, twice, "port-twice"),
+        (11, twice, "port-twice"),
+        (13, f"{advertised} machines", "redistributed-loopback"),
+    }
 
 
 def test_the_reference_with_a_name_twice(tmp_path: Path) -> None:

@@ -1,0 +1,10 @@
+"""Rules beyond types: what a topology can get wrong although every value is well formed.
+
+Each rule has an id, a sentence and a reason; docs/lint.md is generated from them. Errors make a topology unusable,
+warnings are shown and nothing more. A rule stands in the module of its subject.
+"""
+
+from meshctl.topology.lint import addresses, cabling, capacity, protocols, recipients
+from meshctl.topology.lint.rules import RULES, Rule, Severity, lint
+
+__all__ = ["RULES", "Rule", "Severity", "addresses", "cabling", "capacity", "lint", "protocols", "recipients"]

@@ -1,0 +1,86 @@
+"""What is plugged into what, and whether it hangs together."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from meshctl.topology.connectivity import parts, weak_points
+from meshctl.topology.lint.rules import Hit, Severity, rule
+from meshctl.topology.model import Topology
+
+GENEVE_OVERHEAD = 58
+"""Bytes around an inner IPv4 packet: Ethernet 14, outer IP 20, UDP 8, Geneve 8, OVN's option 8 (RFC 8926)."""
+
+SMALLEST_MTU = 1280
+"""What IPv6 asks of every link (RFC 8200 section 5)."""
+
+
+@rule(Severity.ERROR)
+def port_twice(topology: Topology) -> Iterator[Hit]:
+    """A port takes one cable.
+
+    A plug is in one place. Two cables that name the same port describe wiring that can't exist, and the second
+    would silently replace the first one's addresses.
+    """
+    used = Counter(end for cable in topology.cables for end in (cable.a, cable.b))
+    for i, cable in enumerate(topology.cables):
+        for end in (cable.a, cable.b):
+            if used[end] > 1:
+                yield ("cables", i), f"{end} is used by {used[end]} cables; a port takes one"
+
+
+@rule(Severity.ERROR)
+def reserved_nic(topology: Topology) -> Iterator[Hit]:
+    """A cable uses neither the management NIC nor the uplink NIC.
+
+    The management NIC carries the SSH session that configures everything else, and the uplink NIC becomes part of
+    an OVS bridge; an address of the mesh on either takes it away from its purpose.
+    """
+    for i, cable in enumerate(topology.cables):
+        for end in (cable.a, cable.b):
+            node = topology.node(end.node)
+            kinds = [
+                k for k, nic in (("management", node.management_nic), ("uplink", node.uplink_nic)) if nic == end.nic
+            ]
+            for kind in kinds:
+                yield ("cables", i), f"{end} is the {kind} NIC of {end.node}; a cable can't use it"
+
+
+@rule(Severity.ERROR)
+def mtu_too_small(topology: Topology) -> Iterator[Hit]:
+    """The overlay fits into the cables' MTU.
+
+    Geneve adds 58 bytes to every packet, and instances need 1280 for IPv6. A smaller cable drops large packets
+    without a word: pings work and copying a file hangs.
+    """
+    for i, cable in enumerate(topology.cables):
+        if cable.mtu - GENEVE_OVERHEAD < SMALLEST_MTU:
+            least = SMALLEST_MTU + GENEVE_OVERHEAD
+            yield ("cables", i), f"MTU {cable.mtu} leaves less than {SMALLEST_MTU} for instances; at least {least}"
+
+
+@rule(Severity.ERROR)
+def disconnected(topology: Topology) -> Iterator[Hit]:
+    """Every host reaches every other.
+
+    A host without a path to the rest can't join anything, and the layers above would wait for it until their
+    deadlines.
+    """
+    separate = parts(topology)
+    if len(separate) > 1:
+        text = " | ".join(", ".join(sorted(part)) for part in separate)
+        yield ("cables",), f"the cables leave separate parts: {text}"
+
+
+@rule(Severity.WARNING)
+def single_point(topology: Topology) -> Iterator[Hit]:
+    """The mesh survives the loss of any one host or cable.
+
+    With a single path between two halves one pulled plug stops storage on one of them.
+    """
+    if len(parts(topology)) > 1:
+        return
+    hosts, cables = weak_points(topology)
+    for name in sorted(hosts):
+        yield ("nodes", name), f"without {name} the others don't all reach each other"
+    for i in sorted(cables):
+        yield ("cables", i), f"without the cable {topology.cables[i]} the mesh falls apart"
