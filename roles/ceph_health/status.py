@@ -38,8 +38,8 @@ class Osds:
     inside: frozenset[int]
     min_sizes: Mapping[int, int]
     """By pool's number."""
-    flags: Mapping[str, str] = field(default_factory=dict)
-    """Flag → what it is set on: "the cluster", a host, an OSD."""
+    flags: tuple[tuple[str, str], ...] = ()
+    """(flag, what it is set on): "the cluster", a host, an OSD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +146,17 @@ def osds(osd_dump: str, osd_tree: str) -> Osds:
     """`ceph osd dump` and `ceph osd tree`."""
     dump, nodes = json.loads(osd_dump), json.loads(osd_tree)["nodes"]
     hosts = {child: node["name"] for node in nodes if node["type"] == "host" for child in node["children"]}
-    set_on = {flag: "the cluster" for flag in dump["flags_set"] if flag in FLAGS}
+    set_on = [(flag, "the cluster") for flag in dump["flags_set"]]
     for name, flags in dump.get("crush_node_flags", {}).items():
-        set_on |= {flag: str(name) for flag in flags if flag in FLAGS}
+        set_on += [(flag, str(name)) for flag in flags]
     for osd in dump["osds"]:
-        set_on |= {flag: f"osd.{osd['osd']}" for flag in osd["state"] if flag in FLAGS}
+        set_on += [(flag, f"osd.{osd['osd']}") for flag in osd["state"]]
     return Osds(
         hosts,
         frozenset(osd["osd"] for osd in dump["osds"] if osd["up"]),
         frozenset(osd["osd"] for osd in dump["osds"] if osd["in"]),
         {pool["pool"]: pool["min_size"] for pool in dump["pools"]},
-        set_on,
+        tuple((flag, where) for flag, where in set_on if flag in FLAGS),
     )
 
 
@@ -221,7 +221,7 @@ def placement(look: Look) -> tuple[PlacementGroup, ...]:
 
 def diagnose(look: Look) -> Iterator[Finding]:
     """The diseases of this layer, and the monitors' own measure of the clocks."""
-    for flag, where in look.osds.flags.items():
+    for flag, where in look.osds.flags:
         unset = f"ceph osd unset {flag}" if where == "the cluster" else f"ceph osd unset-group {flag} {where}"
         yield Finding(
             FLAG_LEFT.name,

@@ -160,6 +160,7 @@ def diagnose(topology: Topology, looks: Mapping[str, Look]) -> Iterator[Finding]
         yield from _stale(database, quorum(topology, database, looks), frozenset(nodes), looks)
     for name, look in looks.items():
         yield from _encapsulation(nodes[name], look)
+        yield from _identity(nodes[name], look)
     for name, look in looks.items():
         if look.chassis is not None:
             yield from _twice(topology, name, look)
@@ -188,6 +189,20 @@ def _encapsulation(node: Node, look: Look) -> Iterator[Finding]:
             f"its tunnels end at {seen}, not at its loopback {node.loopback}",
             "`meshctl bootstrap` sets it right.",
             "ovs-vsctl get Open_vSwitch . external_ids:ovn-encap-ip",
+        )
+
+
+def _identity(node: Node, look: Look) -> Iterator[Finding]:
+    """With the same address the second name is refused ("OVNSB commit failed"), and the host hears of no change."""
+    seen = look.external_ids.get("system-id")
+    if seen is not None and seen != node.name:
+        yield Finding(
+            CHASSIS_TWICE.name,
+            node.name,
+            f"its system-id is {seen}, so it registers as another chassis beside {node.name}",
+            f"`ovs-vsctl set open . external_ids:system-id={node.name}` there; /etc/openvswitch/system-id.conf, which "
+            "counts at the next boot, is written by `meshctl bootstrap`.",
+            "ovs-vsctl get open . external_ids:system-id; tail /var/log/ovn/ovn-controller.log",
         )
 
 

@@ -16,6 +16,8 @@ class Tracking:
     source: str
     stratum: int
     synchronised: bool
+    offset: float = 0.0
+    """Seconds by which the clock is ahead of what chronyd takes for the time; it corrects that only slowly."""
 
     @property
     def local(self) -> bool:
@@ -39,7 +41,9 @@ def tracking(text: str) -> Tracking:
     row = text.strip().split(",")
     if len(row) != 14:  # noqa: PLR2004  (chrony 4.2 to 4.6)
         raise ValueError(f"14 values expected: {text!r}")
-    return Tracking(row[0], row[1] if row[0] != LOCAL else "", int(row[2]), row[13] != "Not synchronised")
+    return Tracking(
+        row[0], row[1] if row[0] != LOCAL else "", int(row[2]), row[13] != "Not synchronised", float(row[4])
+    )
 
 
 @parser

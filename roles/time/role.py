@@ -74,6 +74,11 @@ class Time(Role):
                 node.name, "the clock follows itself", f"{local[0]}, as elected", "itself", " ".join(_SOURCES),
                 "Is udp 123 open between the loopbacks?",
             )  # fmt: skip
+        elif abs(clock.tracking.offset) >= LIMIT:
+            yield Problem(
+                node.name, "the clock is off", f"less than {LIMIT:g} s", f"{clock.tracking.offset:+.3f} s",
+                " ".join(_TRACKING), "chrony corrects it by and by; or: chronyc makestep",
+            )  # fmt: skip
         else:
             yield from self._offsets(node, clock)
 

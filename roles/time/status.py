@@ -26,7 +26,9 @@ def judge(topology: Topology, clocks: Mapping[str, Clock | None], silent: Mappin
     """What the answers mean. Clocks that differ are no outage yet."""
     problems = Time(topology).judge(clocks)
     findings = tuple(_skews(topology, clocks))
-    offsets = [abs(source.offset) for clock in clocks.values() if clock for source in clock.sources.values()]
+    known = [clock for clock in clocks.values() if clock]
+    offsets = [abs(source.offset) for clock in known for source in clock.sources.values()]
+    offsets += [abs(clock.tracking.offset) for clock in known]
     return Condition(
         State.DEGRADED if problems or silent else State.HEALTHY,
         f"the clocks agree within {max(offsets, default=0.0) * 1000:.0f} ms"
@@ -41,13 +43,18 @@ def judge(topology: Topology, clocks: Mapping[str, Clock | None], silent: Mappin
 def _skews(topology: Topology, clocks: Mapping[str, Clock | None]) -> Iterator[Finding]:
     names = {str(node.loopback): node.name for node in topology.nodes}
     for host, clock in clocks.items():
+        if clock and clock.tracking.synchronised and abs(clock.tracking.offset) >= LIMIT:
+            yield _skew(host, f"chronyd takes {host}'s clock to be off by {clock.tracking.offset:+.3f} s")
         for address, source in clock.sources.items() if clock else ():
             if address in names and source.reachable and abs(source.offset) >= LIMIT:
-                yield Finding(
-                    CLOCK_SKEW.name,
-                    host,
-                    f"chronyd measures {source.offset:+.3f} s between {host} and {names[address]}; "
-                    f"Ceph warns from {LIMIT:g} s on",
-                    "`chronyc makestep` on the host that is off; if it comes back: `chronyc sources -v` there.",
-                    "chronyc -n sources",
-                )
+                yield _skew(host, f"chronyd measures {source.offset:+.3f} s between {host} and {names[address]}")
+
+
+def _skew(host: str, evidence: str) -> Finding:
+    return Finding(
+        CLOCK_SKEW.name,
+        host,
+        f"{evidence}; Ceph warns from {LIMIT:g} s on",
+        "`chronyc makestep` on the host that is off; if it comes back: `chronyc -n sources -v` there.",
+        "chronyc -n tracking; chronyc -n sources",
+    )

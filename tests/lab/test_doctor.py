@@ -1,15 +1,25 @@
 """Each known disease is made on purpose on a running cluster, recognised, and cured by what doctor says."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from meshctl.ca import Authority
 from meshctl.condition.gather import diseases
-from tests.lab.conftest import Lab
+from meshctl.lab.names import paths
+from meshctl.state import StateFolder
+from tests.lab.conftest import ROOT, Lab
 
 pytestmark = pytest.mark.lab
 
@@ -28,6 +38,10 @@ timeout 60 sh -c 'until ovs-appctl -t /run/stale.ctl cluster/status OVN_Southbou
 kill -KILL $(cat /run/stale.pid); rm -f stale.db /run/stale.pid /run/stale.ctl
 """
 KICK = "ovn-appctl -t /var/run/ovn/ovnsb_db.ctl cluster/kick OVN_Southbound ssl:10.50.1.3:7644"
+SBCTL = (
+    "ovn-sbctl -p /etc/ovn/pki/key.pem -c /etc/ovn/pki/cert.pem -C /etc/ovn/pki/ca.pem "
+    "--db=ssl:10.50.1.1:6642,ssl:10.50.1.2:6642,ssl:10.50.1.3:6642"
+)
 CHRONY = "/etc/chrony/conf.d/meshctl.conf"
 
 
@@ -82,15 +96,22 @@ ILLNESSES = (
         "node2",
         (("node2", f"cp {CHRONY} /root/ && sed -i '/^peer/s/$/ offset 0.3/' {CHRONY} && systemctl restart chrony"),),
         (("node2", f"cp /root/{CHRONY.rpartition('/')[2]} {CHRONY} && systemctl restart chrony"),),
-        "chronyd measures",
+        "chronyd takes node2's clock to be off by",
     ),
     Illness("stale-raft-member", "", (("node3", STALE),), (("node1", KICK),), "10.50.1.3:7644 is no host"),
     Illness(
         "chassis-twice",
-        "",
+        "node3",
         (("node3", "ovs-vsctl set open . external_ids:system-id=old-node3"),),
         (("node3", "ovs-vsctl set open . external_ids:system-id=node3"),),
-        "the chassis old-node3",
+        "its system-id is old-node3",
+    ),
+    Illness(
+        "chassis-twice",
+        "",
+        (("node1", f"{SBCTL} chassis-add old-node2 geneve 10.50.1.92 -- set Chassis old-node2 hostname=node2"),),
+        (("node1", f"{SBCTL} chassis-del old-node2"),),
+        "the chassis old-node2",
     ),
     Illness(
         "wrong-encapsulation-address",
@@ -136,6 +157,8 @@ ILLNESSES = (
     ),
 )
 
+DISRUPTIVE = {"unequal-mtu", "duplicate-router-id", "evacuated-member"}
+
 
 def doctor(lab: Lab) -> dict[str, Any]:
     done = lab.call("--output", "json", "doctor", lab.topology, "--patience", PATIENCE)
@@ -161,11 +184,13 @@ def on(lab: Lab, *commands: tuple[str, str]) -> None:
         lab.ssh(node, command)
 
 
+def finds(report: dict[str, Any], name: str, host: str, evidence: str) -> bool:
+    found = (one for one in report["diseases"] if one["disease"] == name and host in {"", one["host"]})
+    return any(evidence in one["evidence"] for one in found)
+
+
 def recognised(report: dict[str, Any], illness: Illness) -> bool:
-    return any(
-        one["disease"] == illness.name and illness.host in {"", one["host"]} and illness.evidence in one["evidence"]
-        for one in report["diseases"]
-    )
+    return finds(report, illness.name, illness.host, illness.evidence)
 
 
 def test_a_healthy_cluster_has_no_disease_and_survives_any_host(cluster: Lab) -> None:
@@ -176,14 +201,72 @@ def test_a_healthy_cluster_has_no_disease_and_survives_any_host(cluster: Lab) ->
     assert [cable["may_fail"] for cable in margin["cables"].values()] == [True] * 3
 
 
-@pytest.mark.parametrize("illness", ILLNESSES, ids=lambda illness: f"{illness.name}-{illness.host}")
-def test_disease(cluster: Lab, illness: Illness) -> None:
+def test_many_diseases_at_once(cluster: Lab) -> None:
+    """Those that leave the layers below alone: each is recognised among all others."""
+    together = [illness for illness in ILLNESSES if illness.name not in DISRUPTIVE]
+    try:
+        for illness in together:
+            on(cluster, *illness.make)
+        until(cluster, lambda report: all(recognised(report, illness) for illness in together))
+        until(cluster, margin_is_gone)
+    finally:
+        for illness in together:
+            on(cluster, *illness.cure)
+    until(cluster, lambda report: not report["diseases"])
+
+
+def margin_is_gone(report: dict[str, Any]) -> bool:
+    """With a fourth voter that is dead, nobody may fail any more."""
+    reasons = [reason for node in report["margin"]["nodes"].values() for reason in node["reasons"]]
+    wanted = {"about": "OVN's southbound database", "text": "2 of 4 voters would be left, 3 are needed"}
+    return bool(report["margin"]["hosts"] == 0 and wanted in reasons)
+
+
+@pytest.mark.parametrize("name", sorted(DISRUPTIVE))
+def test_disruptive_disease(cluster: Lab, name: str) -> None:
+    (illness,) = (illness for illness in ILLNESSES if illness.name == name)
     try:
         on(cluster, *illness.make)
         until(cluster, lambda report: recognised(report, illness))
     finally:
         on(cluster, *illness.cure)
     until(cluster, lambda report: not report["diseases"])
+
+
+def test_certificate_about_to_expire(cluster: Lab) -> None:
+    authority = Authority.load(StateFolder(paths(cluster.name).state))
+    assert authority
+    leaf = authority.issue("node2", [IPv4Address("10.50.1.2")])
+    write(cluster, "node2", "/etc/ovn/pki/key.pem", leaf.key)
+    write(cluster, "node2", "/etc/ovn/pki/cert.pem", shortened(leaf.certificate, authority, timedelta(days=5)))
+    until(
+        cluster, lambda report: finds(report, "certificate-expiring", "node2", "/etc/ovn/pki/cert.pem ends in 4 days")
+    )
+    cluster.ok("certs", "renew", cluster.topology, "--yes", "--node", "node2")
+    until(cluster, lambda report: not report["diseases"])
+
+
+def shortened(certificate: str, authority: Authority, life: timedelta) -> str:
+    """The same certificate from the same CA, with another end."""
+    old, now = x509.load_pem_x509_certificate(certificate.encode()), datetime.now(UTC)
+    builder = x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + life)
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(authority.unlock(), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def write(lab: Lab, node: str, path: str, content: str) -> None:
+    """Keys go through standard input."""
+    argv = [sys.executable, "-m", "meshctl", f"--lab={lab.name}", "lab", "ssh", lab.topology, node, f"cat >{path}"]
+    subprocess.run(argv, cwd=ROOT, input=content, text=True, check=True, timeout=120)
+
+
+def test_half_joined_incus_member(cluster: Lab) -> None:
+    cluster.ssh("node1", "incus cluster remove node3 --force --yes")
+    until(cluster, lambda report: finds(report, "half-joined-incus-member", "node3", "node1 does not list it"))
+    assert cluster.bootstrap()["ok"]
+    until(cluster, healthy)
 
 
 def test_every_disease_is_made_here() -> None:
