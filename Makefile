@@ -15,7 +15,7 @@ READY := $(VENV)/.ready-$(shell { echo $(CURDIR); cat requirements.lock pyprojec
 PACKAGES := python3-venv ca-certificates mmdebstrap systemd-container iproute2 nftables apt-utils busybox-static \
 	debian-archive-keyring openssh-client iputils-ping procps util-linux mount
 
-.PHONY: help setup packages demo test fuzz test-unit test-lab test-matrix lint typecheck format docs bench lock clean
+.PHONY: help setup packages demo test test-long fuzz test-unit test-lab test-matrix lint typecheck format docs bench lock clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -75,7 +75,10 @@ export LOOK_AROUND
 test: setup ## Every check and every test, the lab included (root)
 	@$(MAKE) lint typecheck
 	$(BIN)/pytest -m "not lab"
-	$(BIN)/pytest -m lab tests/lab
+	$(BIN)/pytest -m "lab and not long" tests/lab
+
+test-long: setup ## What takes too long for `test`: the weekly reboot under load, three times (root, a quiet machine)
+	$(BIN)/pytest -m "lab and long" tests/lab
 
 test-unit: $(READY) ## Tests without the lab; no root
 	$(BIN)/pytest -m "not lab"
@@ -84,7 +87,7 @@ fuzz: $(READY) ## Forty times the fuzzing that test-unit does, other inputs each
 	MESHCTL_FUZZ=$(FUZZ) $(BIN)/pytest tests/fuzz
 
 test-lab: setup ## Only the tests in the lab (root)
-	$(BIN)/pytest -m lab tests/lab
+	$(BIN)/pytest -m "lab and not long" tests/lab
 
 test-matrix: setup ## The kill matrix, hours; goes on where it was; MATRIX="--only=power --seed=1 --minutes=60 …" (root)
 	$(BIN)/python -m tests.matrix $(MATRIX)

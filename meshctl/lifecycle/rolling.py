@@ -64,7 +64,7 @@ class Rolling:
     def _may_start(self) -> bool:
         if self.window is None or self.window.open:
             return True
-        self._notes.append(f"the window {self.window} is closed; not rebooted: {', '.join(self.remaining)}")
+        self._notes.append(f"the window {self.window} is closed")
         return False
 
     async def _do(self, plan: Plan) -> bool:
