@@ -14,6 +14,7 @@ from meshctl.cli import (
     certs,
     completion,
     converge,
+    discover,
     doctor,
     evacuate,
     lab,
@@ -73,7 +74,7 @@ def root(ctx: click.Context, /, **given: Any) -> None:
 
 
 for _command in (
-    *(topology.validate, topology.schema, topology.render),
+    *(discover.discover, topology.validate, topology.schema, topology.render),
     *(plan.plan, converge.bootstrap, converge.verify, status.status, doctor.doctor, unlock.unlock),
     *(evacuate.evacuate, evacuate.restore, reboot.reboot),
     *(certify.certify, certs.group, lab.group, completion.completion),

@@ -11,7 +11,7 @@
 # everybody is content do NICs with an expected peer stay up: they are about to be configured, and
 # negotiating the speed again would cost seconds.
 #
-# Prints `nic NAME MAC up|down CARRIER` (CARRIER 1 or 0), `heard NIC HOST:NIC direct|bridged`, `missing NIC`.
+# Prints `nic NAME MAC up|down CARRIER SPEED` (CARRIER 1 or 0, SPEED in Mbit/s or 0), `heard NIC HOST:NIC direct|bridged`, `missing NIC`.
 use strict;
 use warnings;
 
@@ -112,6 +112,7 @@ sub hear_on {
 }
 
 sub am_content {
+    return 0 unless grep { $_ } values %expected;
     for my $nic (grep { $expected{$_} } keys %expected) {
         my ($peer, $senders) = ($expected{$nic}, $heard{$nic} // {});
         return 0 unless keys %$senders == 1 && $senders->{$peer} && $senders->{$peer}{direct};
@@ -156,7 +157,8 @@ while (1) {
     last if now() > $end + $window && (!$waits || now() > $start + $patience);
 }
 for my $nic (@nics) {
-    printf "nic %s %s %s %d\n", $nic, $mac{$nic}, $found_up{$nic} ? 'up' : 'down', carrier($nic);
+    my $speed = value("/sys/class/net/$nic/speed") || 0;  # -1 where nobody knows
+    printf "nic %s %s %s %d %d\n", $nic, $mac{$nic}, $found_up{$nic} ? 'up' : 'down', carrier($nic), $speed > 0 ? $speed : 0;
     for my $sender (sort keys %{ $heard{$nic} }) {
         printf "heard %s %s %s\n", $nic, $sender, $heard{$nic}{$sender}{direct} ? 'direct' : 'bridged';
     }

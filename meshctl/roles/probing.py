@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meshctl.errors import CommandError
@@ -28,7 +28,7 @@ Expected = Mapping[str, End | None]
 
 @dataclass(frozen=True, slots=True)
 class Ear:
-    """One NIC: whether it was up before, and had carrier at the end; and whom it heard.
+    """One NIC: whether it was up before; whether it had carrier in the end, and its speed (Mbit/s); whom it heard.
 
     `direct` heard frames that no bridge passes on, so there is nothing but a cable; `bridged` only others.
     """
@@ -36,6 +36,7 @@ class Ear:
     mac: str
     was_up: bool
     carrier: bool
+    speed: int | None = None
     direct: frozenset[End] = frozenset()
     bridged: frozenset[End] = frozenset()
 
@@ -84,15 +85,14 @@ def ears(text: str) -> dict[str, Ear]:
     heard: dict[str, dict[str, set[End]]] = {}
     for kind, nic, *rest in (line.split() for line in text.splitlines()):
         if kind == "nic":
-            mac, state, carrier = rest
-            found[nic] = Ear(mac, state == "up", carrier == "1")
+            mac, state, carrier, speed = rest
+            found[nic] = Ear(mac, state == "up", carrier == "1", int(speed) or None)
         elif kind == "heard":
             sender, how = rest
             heard.setdefault(nic, {"direct": set(), "bridged": set()})[how].add(end(sender))
-    return {
-        nic: Ear(ear.mac, ear.was_up, ear.carrier, *map(frozenset, heard.get(nic, {}).values()))
-        for nic, ear in found.items()
-    }
+    for nic, whom in heard.items():
+        found[nic] = replace(found[nic], direct=frozenset(whom["direct"]), bridged=frozenset(whom["bridged"]))
+    return found
 
 
 def end(text: str) -> End:

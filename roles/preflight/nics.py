@@ -38,7 +38,7 @@ def notes(node: Node, facts: HostFacts) -> Iterator[str]:
 
 def _port(node: Node, port: Port, nics: Mapping[str, Nic]) -> Iterator[Problem]:
     cable = f"{node.name}:{port.nic} <-> {port.peer}:{port.peer_nic}"
-    nic = nics.get(port.nic)
+    nic = next((nic for nic in nics.values() if nic.mac == port.mac), None) or nics.get(port.nic)
     if nic is None:
         yield _missing(node, port.nic, nics, f"the cable {cable}")
         return

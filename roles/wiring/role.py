@@ -31,7 +31,7 @@ class Wiring(Role):
 
     name = "wiring"
     summary = "Every cable is where the topology has it; found out on layer 2, before any address is configured."
-    needs = frozenset({"preflight"})
+    needs = frozenset({"nics"})
     scope = Scope.CLUSTER
 
     def __init__(self, topology: Topology) -> None:

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ORDER: tuple[str, ...] = ("errors", "secrets", "topology", "certs", "issuing", "state", "ca", "host", "cluster")
 ORDER += ("roles.base", "roles", "events")
-ORDER += ("condition plan", "executor preview settled certify", "lab lifecycle", "cli", "__main__")
+ORDER += ("condition plan", "executor preview settled certify discover", "lab lifecycle", "cli", "__main__")
 RANK = {f"meshctl.{name}": rank for rank, names in enumerate(ORDER) for name in names.split()}
 CONTRACT = {"errors", "topology", "host.base", "host", "cluster", "certs", "ca", "issuing", "roles"}
 OWNERS = {"asyncssh": ("meshctl.host",), "networkx": ("meshctl.plan", "meshctl.topology.connectivity")}

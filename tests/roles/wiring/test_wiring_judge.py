@@ -132,11 +132,13 @@ def test_a_mesh_nic_in_the_management_switch() -> None:
 
 def test_what_the_probe_prints() -> None:
     text = (
-        "missing eth9\nnic eth1 02:00:00:00:00:01 down 1\nheard eth1 node2:eth2 direct\n"
-        "heard eth1 node3:eth1 bridged\nnic eth2 02:00:00:00:00:02 up 0\n"
+        "missing eth9\nnic eth1 02:00:00:00:00:01 down 1 1000\nheard eth1 node2:eth2 direct\n"
+        "heard eth1 node3:eth1 bridged\nnic eth2 02:00:00:00:00:02 up 0 0\n"
     )
     assert ears(text) == {
-        "eth1": Ear("02:00:00:00:00:01", False, True, frozenset({end("node2:eth2")}), frozenset({end("node3:eth1")})),
+        "eth1": Ear(
+            "02:00:00:00:00:01", False, True, 1000, frozenset({end("node2:eth2")}), frozenset({end("node3:eth1")})
+        ),
         "eth2": Ear("02:00:00:00:00:02", True, False),
     }
 

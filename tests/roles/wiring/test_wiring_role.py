@@ -70,7 +70,9 @@ async def test_one_end_that_knows_nobody_makes_all_hosts_send(
     strange(hosts["node2"])
     for name, host in hosts.items():
         ports = topology.node(name).ports
-        lines = [f"nic {p.nic} {mac(name, p.nic)} down 1\nheard {p.nic} {p.peer}:{p.peer_nic} direct" for p in ports]
+        lines = [
+            f"nic {p.nic} {mac(name, p.nic)} down 1 1000\nheard {p.nic} {p.peer}:{p.peer_nic} direct" for p in ports
+        ]
         host.on("perl -*", "\n".join(lines))
     role, all_hosts = await applied(topology, hosts, tmp_path)
     assert await role.verify(all_hosts) == []

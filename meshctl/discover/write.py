@@ -1,0 +1,168 @@
+"""A topology file from a survey: commented, and ready to bootstrap. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+
+from meshctl.roles.disks import DiskFacts
+from meshctl.roles.segments import Segment
+from meshctl.topology import End
+from meshctl.topology.document import Ssh
+
+from .parse import Nic
+from .survey import Found, Survey, unfit
+
+_LOOPBACKS = [IPv4Network(f"10.{50 + i}.1.0/24") for i in range(100)]
+_LINKS = [IPv4Network(f"192.168.{11 + i}.0/24") for i in range(200)]
+_JUMBO = 9000
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What no host can tell."""
+
+    cluster: str
+    ssh: Ssh
+    pin_macs: bool = False
+    today: str = ""
+    sections: str = ""
+    """Taken over as they are: `mesh`, `uplink` and the like of a topology that was there."""
+    nodes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """What that topology says of nodes and no host can tell."""
+
+
+KEPT_OF_NODES = ("id", "loopback", "uplink_nic", "host_key")
+_WRITTEN = frozenset({"cluster", "ssh", "nodes", "cables"})
+_SECTION = re.compile(r"^([a-z_]+):", re.MULTILINE)
+
+
+def kept(text: str) -> str:
+    """The sections of a topology file that are not written anew, with their comments inside."""
+    starts = list(_SECTION.finditer(text))
+    ends = [*(start.start() for start in starts), len(text)][1:]
+    parts = [text[m.start() : end].strip() for m, end in zip(starts, ends, strict=True) if m[1] not in _WRITTEN]
+    return "\n\n".join(parts)
+
+
+def topology_text(survey: Survey, frame: Frame) -> str:
+    """The whole file, with a line break at its end. Nothing that hosts say of themselves can leave its comment."""
+    lines = "\n".join([*_head(survey, frame), "", *_body(survey, frame)]).split("\n")
+    return "".join("".join(c if c.isprintable() else "?" for c in line) + "\n" for line in lines)
+
+
+def _head(survey: Survey, frame: Frame) -> Iterator[str]:
+    yield f"# Found by `meshctl discover`{f' on {frame.today}' if frame.today else ''}. Look through it, then:"
+    yield "#   meshctl validate FILE, meshctl plan FILE, meshctl bootstrap FILE"
+    for host in survey.hosts:
+        facts = host.facts
+        yield "#"
+        yield f"# {host.name}: {facts.os}, Linux {facts.kernel}, {facts.architecture}, {_size(facts.memory)} memory,"
+        yield f"#   {facts.cpus} CPUs{f' ({facts.cpu})' if facts.cpu else ''}"
+        for nic in facts.nics:
+            yield f"#   {nic.name:<15} {nic.mac}  {_nic(survey, host, nic)}"
+        for disk in facts.disks:
+            yield f"#   {disk.facts.path:<15} {_disk(disk.facts)}; {unfit(disk) or 'empty'}"
+    for oddity in survey.oddities():
+        yield f"# LOOK: {oddity}"
+
+
+def _nic(survey: Survey, host: Found, nic: Nic) -> str:
+    end = End(host.name, nic.name)
+    ear = survey.ears.get(end)
+    speed = f"{ear.speed} Mbit/s" if ear and ear.speed else ""
+    hardware = " ".join(filter(None, (nic.driver, nic.bus, speed)))
+    return f"{hardware}{'  ' if hardware else ''}{purpose(survey, host, nic)}"
+
+
+def purpose(survey: Survey, host: Found, nic: Nic) -> str:
+    """What a NIC is there for, as far as that can be seen."""
+    end = End(host.name, nic.name)
+    if nic.name == host.management:
+        return f"management, {host.address}"
+    if cable := next((one for one in survey.cables() if end in one.ends), None):
+        return f"cable to {next(other for other in cable.ends if other != end)}"
+    if nic.name == survey.uplink():
+        return "uplink"
+    ear = survey.ears.get(end)
+    return "link" if ear and ear.carrier else "no link"
+
+
+def _body(survey: Survey, frame: Frame) -> Iterator[str]:
+    yield f"cluster: {frame.cluster}"
+    if login := frame.ssh.model_dump(mode="json", exclude_defaults=True):
+        yield f"ssh: {{{', '.join(f'{key}: {_scalar(value)}' for key, value in login.items())}}}"
+    yield ""
+    yield "nodes:"
+    for host in survey.hosts:
+        yield from _node(survey, host, frame)
+    yield ""
+    yield from _cables(survey)
+    yield ""
+    yield frame.sections or "\n".join(_mesh(survey))
+
+
+def _node(survey: Survey, host: Found, frame: Frame) -> Iterator[str]:
+    yield f"  {host.name}:"
+    yield f"    address: {host.address}"
+    if host.management not in {"eth0", ""}:
+        yield f"    management_nic: {host.management}"
+    for key, value in frame.nodes.get(host.name, {}).items():
+        yield f"    {key}: {_scalar(value)}"
+    if frame.pin_macs:
+        nics = sorted({end.nic for cable in survey.cables() for end in cable.ends if end.node == host.name})
+        macs = {nic: survey.ears[End(host.name, nic)].mac for nic in nics}
+        yield f"    macs: {{{', '.join(f'{nic}: {_scalar(mac)}' for nic, mac in macs.items())}}}"
+    if host.usable:
+        yield "    disks:"
+    for disk in host.usable:
+        yield f"      - {disk.stable}    # {_disk(disk.facts)}"
+
+
+def _cables(survey: Survey) -> Iterator[str]:
+    cables = survey.cables()
+    yield "cables:" if cables else "cables: []    # none was found"
+    yield from (f"  - {cable_text(cable)}" for cable in cables)
+
+
+def cable_text(cable: Segment) -> str:
+    """As a topology writes it."""
+    a, b = cable.ends
+    return f"{a} <-> {b}"
+
+
+def _mesh(survey: Survey) -> Iterator[str]:
+    yield "mesh:"
+    yield f"  loopbacks: {_free(_LOOPBACKS, survey)}    # one /32 per node, the address of OSPF, OVN, Ceph and Incus"
+    yield f"  links: {_free(_LINKS, survey)}    # one /30 per cable"
+    ends = [survey.nic(end) for cable in survey.cables() for end in cable.ends]
+    if ends and all(nic and nic.max_mtu >= _JUMBO for nic in ends):
+        yield f"  # mtu: {_JUMBO}    # every NIC can do it"
+    nic = survey.uplink()
+    yield ""
+    yield "# The network behind the OVN routers, without which instances have no way out. Nothing can be asked for it:"
+    yield "# uplink:"
+    yield f"#   nic: {nic or 'eth3'}{'    # the same on all hosts, and on a network of its own' if nic else ''}"
+    yield "#   gateway: 203.0.113.1/24"
+    yield "#   range: 203.0.113.100-203.0.113.199"
+
+
+def _free(prefixes: list[IPv4Network], survey: Survey) -> IPv4Network:
+    """The first prefix that no address of any host lies in."""
+    texts = [address for host in survey.hosts for nic in host.facts.nics for address in nic.addresses]
+    taken = [IPv4Address(text) for text in [*texts, *(host.address for host in survey.hosts)] if ":" not in text]
+    return next((prefix for prefix in prefixes if not any(one in prefix for one in taken)), prefixes[0])
+
+
+def _disk(disk: DiskFacts) -> str:
+    named = " ".join(filter(None, (disk.model, disk.serial)))
+    return f"{disk.size / 1e9:.1f} GB{f', {named}' if named else ''}"
+
+
+def _size(number: int) -> str:
+    return f"{number / (1 << 30):.1f} GiB"
+
+
+def _scalar(value: object) -> str:
+    """YAML takes 02:00:00:00:00:01 for a number in base 60."""
+    return str(value) if isinstance(value, int | float) else f'"{value}"'

@@ -1,0 +1,1 @@
+"""NICs that are pinned by their MAC address keep the names of the topology."""
