@@ -76,6 +76,16 @@ class ConnectionLost(HostError):  # noqa: N818  (the field's word; "ConnectionLo
     """The connection went away while a command was running; whether the command finished is unknown."""
 
 
+def shown(argv: Sequence[str]) -> str:
+    r"""A command in a sentence, on one line: of an argument with several (a script) the first.
+
+    >>> shown(["sh", "-c", "set -eu\nrm $1", "sh", "a"])
+    'sh -c set -eu … sh a'
+    """
+    lines = [word.strip().splitlines() for word in argv]
+    return " ".join(f"{line[0]} …" if len(line) > 1 else word for word, line in zip(argv, lines, strict=True))
+
+
 class CommandError(HostError):
     """A command on a host ended with a status nobody expected."""
 
@@ -87,7 +97,7 @@ class CommandError(HostError):
         self.stderr = stderr
         self.stdout = stdout
         said = (stderr.strip() or stdout.strip() or "and printed nothing").splitlines()
-        super().__init__(host, f"`{' '.join(argv)}` exited with {status}: {' / '.join(said[-3:])}", advice=advice)
+        super().__init__(host, f"`{shown(argv)}` exited with {status}: {' / '.join(said[-3:])}", advice=advice)
 
 
 class CommandTimeout(HostError):  # noqa: N818  (same as above)
@@ -96,7 +106,7 @@ class CommandTimeout(HostError):  # noqa: N818  (same as above)
     def __init__(self, host: str, argv: Sequence[str], seconds: float, *, advice: str = "") -> None:
         self.argv = tuple(argv)
         self.seconds = seconds
-        super().__init__(host, f"`{' '.join(argv)}` did not finish within {seconds:g} s", advice=advice)
+        super().__init__(host, f"`{shown(argv)}` did not finish within {seconds:g} s", advice=advice)
 
 
 class ParseError(HostError):
@@ -106,7 +116,7 @@ class ParseError(HostError):
         self.argv = tuple(argv)
         super().__init__(
             host,
-            f"`{' '.join(argv)}` should print {expected}, but printed {seen[:200]!r}",
+            f"`{shown(argv)}` should print {expected}, but printed {seen[:200]!r}",
             advice="Run the command on that host; if its output looks right, this is a defect of meshctl.",
         )
 

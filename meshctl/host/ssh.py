@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 import asyncssh
 
-from meshctl.errors import CommandError, CommandTimeout, ConnectionLost, HostError
+from meshctl.errors import CommandError, CommandTimeout, ConnectionLost, HostError, shown
 from meshctl.host import batch, filing, quoting
 from meshctl.host.base import QUERY_TIMEOUT, RUN_TIMEOUT, Files, Host, Result
 from meshctl.host.channel import Channels, Dialogue, lost
@@ -57,7 +57,7 @@ class _Pending:
 
     @property
     def what(self) -> str:
-        return f"`{' '.join(self.argv)}`"
+        return f"`{shown(self.argv)}`"
 
     def settle(self, answer: batch.Answer) -> None:
         if not self.answer.done():
@@ -223,7 +223,7 @@ class SshHost(Host):
         began = time.monotonic()
         try:
             async with asyncio.timeout(seconds + self._grace):
-                ended = await self._channels.execute(quoting.ONE_COMMAND, line + stdin, f"`{' '.join(argv)}`")
+                ended = await self._channels.execute(quoting.ONE_COMMAND, line + stdin, f"`{shown(argv)}`")
         except TimeoutError:
             raise CommandTimeout(self.name, argv, seconds) from None
         if ended.status in batch.TIMED_OUT and time.monotonic() - began >= seconds:
