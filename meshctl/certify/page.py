@@ -14,7 +14,7 @@ from .facts import LinkFacts, Measured
 from .text import figures, nics, outcome, title
 from .verdicts import Check, Verdict, of_cable, worst
 
-WIDTH, HEIGHT = 860, 560
+WIDTH, _TOP = 860, 50
 _RADIUS = 200.0
 _BOW = 46.0
 """Pixels between the middles of two cables of the same pair."""
@@ -54,7 +54,7 @@ def page(measured: Measured, checks: Sequence[Check], when: datetime) -> str:
         "verdict": worst(checks),
         "when": f"{when:%Y-%m-%d %H:%M:%S %Z}",
         "width": WIDTH,
-        "height": HEIGHT,
+        "height": round(max(box.y for box in boxes)) + _TOP,
         "boxes": boxes,
         "lines": drawn(measured, checks, boxes),
         "links": [(link, measured.topology.cables[link.cable], worst(of_cable(checks, link.cable)))
@@ -74,7 +74,7 @@ def layout(nodes: Sequence[Node]) -> tuple[Box, ...]:
     """The hosts on a circle, the first one on top."""
     step = 2 * math.pi / len(nodes)
     return tuple(
-        Box(node, WIDTH / 2 + 1.35 * _RADIUS * math.sin(i * step), HEIGHT / 2 - _RADIUS * math.cos(i * step))
+        Box(node, WIDTH / 2 + 1.35 * _RADIUS * math.sin(i * step), _TOP + _RADIUS * (1 - math.cos(i * step)))
         for i, node in enumerate(nodes)
     )
 

@@ -16,7 +16,7 @@ from .cuts import Link, Plug, armed
 from .facts import Cut
 from .failover import measured
 
-NOTICE = 10.0
+NOTICE = 30.0
 """Seconds beyond the slowest timer until traffic must have found another way; beside a full machine."""
 
 WHOLE = 90.0

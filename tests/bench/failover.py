@@ -24,17 +24,14 @@ from meshctl.certify.failover import Phase, Watch, measured
 from meshctl.cli.options import Options
 from meshctl.cli.reach import connected
 from meshctl.cluster import Cluster
-from meshctl.executor import Executor
 from meshctl.host.wait import until
 from meshctl.lab import cables, running
 from meshctl.lab.names import lab_namespace
 from meshctl.lab.proc import ip_batch
-from meshctl.plan import bootstrap_plan
-from meshctl.roles.base import Role
-from meshctl.roles.discovery import discover
 from meshctl.roles.frr.role import Frr
 from meshctl.topology import Topology, load
 from meshctl.topology.document import Bfd, Ospf
+from tests.lab.routing import converge
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPOLOGY = ROOT / "topologies/triangle.yaml"
@@ -56,10 +53,10 @@ class Config:
 
 
 CONFIGS = {
-    "default": Config("default: BFD 300 ms x 3", Bfd(), Ospf(), 20),
-    "fast": Config("fast: BFD 50 ms x 3", Bfd(profile="fast"), Ospf(), 20),
-    "hello1": Config("no BFD, hello 1 s, dead 4 s", Bfd(profile="none"), Ospf(), 20),
-    "hello10": Config("no BFD, hello 10 s, dead 40 s", Bfd(profile="none"), Ospf(hello=10, dead=40), 90, repeats=3),
+    "default": Config("default: BFD 300 ms x 3", Bfd(), Ospf(), 60),
+    "fast": Config("fast: BFD 50 ms x 3", Bfd(profile="fast"), Ospf(), 60),
+    "hello1": Config("no BFD, hello 1 s, dead 4 s", Bfd(profile="none"), Ospf(), 60),
+    "hello10": Config("no BFD, hello 10 s, dead 40 s", Bfd(profile="none"), Ospf(hello=10, dead=40), 120, repeats=2),
 }
 
 
@@ -182,15 +179,6 @@ def meshctl(lab: str, *arguments: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
-def routing() -> list[type[Role]]:
-    """The role that routes, and all that it needs."""
-    known, wanted, todo = discover(), set[str](), ["frr"]
-    while todo:
-        wanted.add(todo[-1])
-        todo += known[todo.pop()].needs - wanted
-    return [role for name, role in known.items() if name in wanted]
-
-
 @contextlib.asynccontextmanager
 async def bench_of(lab: str, *, keep: bool) -> AsyncIterator[Bench]:
     """A lab whose hosts route, made unless it is there; gone afterwards unless it is to be kept.
@@ -208,12 +196,8 @@ async def bench_of(lab: str, *, keep: bool) -> AsyncIterator[Bench]:
             for cable in topology.cables:  # what an interrupted run has left
                 await cables.heal(lab, str(cable.a), str(cable.b))
             cluster = Cluster(topology, hosts, state)
-            for _ in range(3):  # FRR may take longer to start than its role waits, beside a full machine
-                plan = bootstrap_plan(topology, [role(topology) for role in routing()])
-                report = await Executor(plan, cluster, lambda _event: None).run()
-                if report.ok:
-                    break
-            else:
+            report = await converge(cluster)
+            if not report.ok:
                 sys.exit(f"no mesh to measure: {[p for r in report.results for p in r.problems]}")
             yield Bench(lab, cluster, CONFIGS["default"])
     finally:
