@@ -106,7 +106,8 @@ class CommandTimeout(HostError):  # noqa: N818  (same as above)
     def __init__(self, host: str, argv: Sequence[str], seconds: float, *, advice: str = "") -> None:
         self.argv = tuple(argv)
         self.seconds = seconds
-        super().__init__(host, f"`{shown(argv)}` did not finish within {seconds:g} s", advice=advice)
+        hangs = "Run it on that host: what should answer it hangs, or the host is too busy."
+        super().__init__(host, f"`{shown(argv)}` did not finish within {seconds:g} s", advice=advice or hangs)
 
 
 class ParseError(HostError):

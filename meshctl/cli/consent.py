@@ -44,12 +44,17 @@ async def agree(options: Options, topology: "Topology", preview: "Preview", more
     """
     from meshctl.cli.diffs import overview
     from meshctl.cli.output import coloured
+    from meshctl.cli.printable import one_line
     from meshctl.cli.reach import typed_line
+    from meshctl.cli.wiping import destroyed
     from meshctl.errors import UsageError
 
+    style = coloured(sys.stderr)
     names = [node.name for node in topology.nodes]
-    for line in overview(preview, names, style=coloured(sys.stderr), more=more):
+    for line in overview(preview, names, style=style, more=more):
         click.echo(line, err=True, color=True)
+    for line in destroyed(preview):
+        click.echo(style(one_line(line), "red"), err=True, color=True)
     click.echo(f"\n{_question(options, topology, 'Bootstrap')} [y/N]: ", err=True, nl=False)
     typed = await typed_line()
     if not typed:  # Ctrl-D

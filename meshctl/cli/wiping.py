@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from meshctl.preview import Preview
     from meshctl.topology import Topology
 
 wipe_option = click.option(
@@ -33,3 +34,8 @@ def named_disks(topology: "Topology", words: Iterable[str]) -> frozenset[tuple[s
 def as_options(wipe: Iterable[tuple[str, str]]) -> str:
     """The options as they are typed, each with a space before it."""
     return "".join(f" --wipe {node}:{path}" for node, path in sorted(wipe))
+
+
+def destroyed(preview: "Preview") -> list[str]:
+    """A line for each disk that would be emptied: host, disk with model, serial and size, and what is on it."""
+    return [f"{change.host}: {change.reason}" for change in preview.changes if change.step.startswith("wipe@")]
