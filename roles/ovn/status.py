@@ -109,7 +109,7 @@ def judge(topology: Topology, looks: Mapping[str, Look], silent: Mapping[str, Pa
         registered = tuple(parse.Chassis(name, encapsulations) for name, encapsulations in ends)
     problems = list(judge_daemons(topology, daemons, registered)) if looks else []
     roles = {name: _roles(name, look, rows) for name, look in looks.items()}
-    held = all(quorum.holds for quorum in quorums)
+    held = all(quorum.alive for quorum in quorums)  # one member that hears its leader proves the majority
     state = State.DEGRADED if problems or silent else State.HEALTHY
     return Condition(
         state if held else State.BROKEN,
