@@ -68,12 +68,16 @@ async def install(node: Node, host: Host, topology: Topology, leaf: Leaf, cas: s
     """
     files = {CA: text(cas), CERTIFICATE: text(leaf.certificate)}
     await host.put({**files, KEY: text(leaf.key, mode=0o600, secret=True)})
-    wanted = f"serial={serial(leaf.certificate)}"
 
     async def late() -> str:
-        return await lagging(node, host, topology, _SERIALS, wanted.__eq__)
+        return await stale(node, host, topology, leaf.certificate)
 
     await host.until("OVN's servers with the new certificate", late, timeout=SERVED)
+
+
+async def stale(node: Node, host: Host, topology: Topology, certificate: str) -> str:
+    """Which of a host's OVN ports serve another certificate than this one; "" when none does."""
+    return await lagging(node, host, topology, _SERIALS, f"serial={serial(certificate)}".__eq__)
 
 
 async def lagging(node: Node, host: Host, topology: Topology, script: str, done: Callable[[str], bool]) -> str:

@@ -16,7 +16,7 @@ from meshctl.host.base import Host
 from meshctl.topology import Node, Topology
 
 from .parse import fault, holds
-from .renewal import SERVED, install, lagging, no_key
+from .renewal import SERVED, install, lagging, no_key, stale
 from .role import Pki, look, trust
 
 # One line per port: the names of the CAs whose certificates the server asks clients for, with a | behind each.
@@ -80,7 +80,9 @@ class Cross(Pki):
         if len(own) == 1:
             return  # the new one is the only one already: a killed run is being cleared away
         carried, successor = await look(node, host), own[-1].certificate
-        if fault(carried, node, [successor], datetime.now(UTC)):
+        unfit = fault(carried, node, [successor], datetime.now(UTC))
+        # A killed run, or a busy server, may have left the file in place and the old one in use.
+        if unfit or await stale(node, host, self.topology, carried.certificate):
             leaf = own[-1].issue(node.name, [node.loopback])
             cas = trust(leaf.certificate, [one.certificate for one in own])
             await install(node, host, self.topology, leaf, cas)
