@@ -15,7 +15,7 @@ READY := $(VENV)/.ready-$(shell { echo $(CURDIR); cat requirements.lock pyprojec
 PACKAGES := python3-venv ca-certificates mmdebstrap systemd-container iproute2 nftables apt-utils busybox-static \
 	debian-archive-keyring openssh-client iputils-ping procps util-linux mount
 
-.PHONY: help setup packages demo test test-long fuzz test-unit test-lab test-matrix lint typecheck format docs bench lock clean
+.PHONY: help setup packages demo test test-long fuzz test-unit test-lab test-failures test-matrix lint typecheck format docs bench lock clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -88,6 +88,9 @@ fuzz: $(READY) ## Forty times the fuzzing that test-unit does, other inputs each
 
 test-lab: setup ## Only the tests in the lab (root)
 	$(BIN)/pytest -m "lab and not long" tests/lab
+
+test-failures: setup ## Failures and hanging daemons, those that wait for minutes too (root)
+	MESHCTL_LONG=1 $(BIN)/pytest -m lab tests/lab/test_failures.py tests/lab/test_hangs.py
 
 test-matrix: setup ## The kill matrix, hours; goes on where it was; MATRIX="--only=power --seed=1 --minutes=60 …" (root)
 	$(BIN)/python -m tests.matrix $(MATRIX)
