@@ -178,7 +178,19 @@ class Load:
         return lost
 
     def stop(self) -> None:
+        """Takes everything away again."""
         self.client.stop()
+        for node in NODES:
+            self.lab.call("lab", "ssh", self.lab.topology, node, "systemctl", "disable", "--now", "load-writer.service")
+            self.lab.call("lab", "ssh", self.lab.topology, node, "rm", "-rf", "/var/lib/load")
+            self.lab.call("lab", "ssh", self.lab.topology, "node1", "rbd", "rm", "--no-progress", f"incus/load-{node}")
+            self.lab.call("lab", "ssh", self.lab.topology, "node1", "incus", "delete", "-q", "--force", f"on-{node}")
+        for command in (
+            ("network", "forward", "delete", "overlay", SERVICE),
+            ("network", "unset", "UPLINK", "ipv4.routes"),
+            ("image", "delete", "load"),
+        ):
+            self.lab.call("lab", "ssh", self.lab.topology, "node1", "incus", *command)
 
     def _put(self, node: str, path: str, content: str) -> None:
         encoded = base64.b64encode(content.encode()).decode()
