@@ -33,7 +33,7 @@ repair() {
     for _ in $(seq 120); do
         said=$(dpkg --configure -a 2>&1) && return
         echo "$said"
-        case $said in *'locked by another process'*) sleep 1 ;; *) return 1 ;; esac
+        case $said in *'lock was locked by '*) sleep 1 ;; *) return 1 ;; esac
     done
     echo "E: another process holds dpkg's lock for two minutes: $said"
     return 1

@@ -34,7 +34,7 @@ with open("/var/lib/dpkg/lock-frontend", "w") as lock:
     fcntl.lockf(lock, fcntl.LOCK_EX)
     pathlib.Path("/root/held").touch()
     for _ in range(500):
-        if log.exists() and "locked by another process" in log.read_text():
+        if log.exists() and "lock was locked by " in log.read_text():
             break
         time.sleep(0.2)
 END
@@ -78,7 +78,7 @@ def test_installations_that_were_interrupted_that_fail_and_that_must_wait(lab: L
     ended = install(lab)
     assert ended["node1"][1] is None, "what dpkg had begun is brought to its end"
     assert ended["node3"][1] is None, "a lock that somebody else holds for a while is waited for"
-    assert "locked by another process" in on(lab, "node3", "cat /var/log/meshctl-packages.log")
+    assert "lock was locked by " in on(lab, "node3", "cat /var/log/meshctl-packages.log")
     error = ended["node2"][1]
     assert isinstance(error, CommandError)
     assert error.host == "node2"
