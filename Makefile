@@ -15,7 +15,7 @@ READY := $(VENV)/.ready-$(shell { echo $(CURDIR); cat requirements.lock pyprojec
 PACKAGES := python3-venv ca-certificates mmdebstrap systemd-container iproute2 nftables apt-utils busybox-static \
 	debian-archive-keyring openssh-client iputils-ping procps util-linux mount
 
-.PHONY: help setup packages demo test test-long fuzz test-unit test-lab test-failures test-matrix lint typecheck format docs bench lock clean
+.PHONY: help setup packages demo test test-long fuzz test-unit test-lab test-failures test-matrix lint typecheck format docs bench bench-failover lock clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -120,6 +120,9 @@ docs: $(READY) ## Write the pages and the schema that are made from the models
 
 bench: setup ## Measure what docs/benchmarks.md states (root)
 	$(BIN)/python tests/bench/bench.py
+
+bench-failover: setup ## Measure what docs/failover.md states: traffic lost to each kind of cut (root)
+	PYTHONPATH=. $(BIN)/python tests/bench/failover.py
 
 # pip-compile doesn't read dependency groups, so both lists go through a file; no index's address is kept.
 lock: $(READY) ## Lock the newest versions with their hashes into requirements.lock
