@@ -15,7 +15,10 @@ def ospf_nics(text: str) -> list[str]:
 
     Without names in /etc/iproute2 the protocol is its number, 188.
     """
-    entries = [route for route in json.loads(text) if route.get("protocol") in {"ospf", "188"}]
+    routes = json.loads(text)
+    if not isinstance(routes, list):
+        raise ValueError("a JSON list expected")  # noqa: TRY004  (callers know one error)
+    entries = [route for route in routes if route.get("protocol") in {"ospf", "188"}]
     hops = [hop for route in entries for hop in (route.get("nexthops") or [route])]
     return [str(hop["dev"]) for hop in hops]
 
