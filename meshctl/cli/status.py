@@ -83,7 +83,7 @@ def _host(found: "Examination", name: str) -> str:
     parts = {layer: one.nodes[name] for layer, one in found.conditions.items() if name in one.nodes}
     silent = [layer for layer, part in parts.items() if part.detail == TOO_SLOW]
     said = [part.detail for part in parts.values() if part.detail not in {"", TOO_SLOW}]
-    return " · ".join([*said, *([f"{TOO_SLOW}: {', '.join(silent)}"] if silent else [])])
+    return " · ".join([*dict.fromkeys(said), *([f"{TOO_SLOW}: {', '.join(silent)}"] if silent else [])])
 
 
 def _remarks(found: "Examination", columns: int | None, doctor: str) -> Iterator[str]:

@@ -13,7 +13,6 @@ from meshctl.cluster import Cluster
 from meshctl.condition.hosts import AbsentHost, ImpatientHost
 from meshctl.condition.margin import Facts, stakes
 from meshctl.errors import HostError
-from meshctl.host.base import Host
 from meshctl.host.lock import Shown
 from meshctl.host.lock import look as look_at_lock
 from meshctl.host.remembering import RememberingHost
@@ -78,14 +77,13 @@ async def examine(
     `patience` seconds is silent. Raises nothing that a host or daemon does.
     """
     began, away = time.monotonic(), dict(unreachable or {})
-    hosts: dict[str, RememberingHost] = {}
-    for node in cluster.topology.nodes:
-        own: Host = (
-            AbsentHost(node.name, away[node.name])
-            if node.name in away
-            else ImpatientHost(cluster.hosts[node.name], began + patience)
-        )
-        hosts[node.name] = RememberingHost(own)
+    asked = {
+        node.name: ImpatientHost(cluster.hosts[node.name], began + patience)
+        for node in cluster.topology.nodes
+        if node.name not in away
+    }
+    absent = {name: AbsentHost(name, error) for name, error in away.items()}
+    hosts = {node.name: RememberingHost({**asked, **absent}[node.name]) for node in cluster.topology.nodes}
     view = replace(cluster, hosts=hosts)
     try:
         layers = abilities()
@@ -95,6 +93,7 @@ async def examine(
         )
     finally:
         await asyncio.gather(*(host.close() for host in hosts.values()))
+    away |= {name: host.lost for name, host in asked.items() if host.lost}
     held = {name: lock for name, lock in locks.items() if isinstance(lock, Shown)}
     found = dict(zip(layers, conditions, strict=True))
     return Examination(cluster.topology, found, away, held, time.monotonic() - began)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import NoReturn
 
-from meshctl.errors import CommandTimeout, HostError
+from meshctl.errors import CommandTimeout, ConnectionLost, HostError
 from meshctl.host.base import QUERY_TIMEOUT, Files, Host, Result
 from meshctl.host.views import ReadOnlyHost
 
@@ -19,6 +19,8 @@ class ImpatientHost(ReadOnlyHost):
     def __init__(self, host: Host, deadline: float) -> None:
         super().__init__(host)
         self._deadline = deadline
+        self.lost: ConnectionLost | None = None
+        """Why it can't be reached any more, if it could be at first."""
 
     async def query(
         self,
@@ -38,6 +40,9 @@ class ImpatientHost(ReadOnlyHost):
                 return await super().query(argv, stdin=stdin, timeout=limit, ok=ok)
         except TimeoutError:
             raise CommandTimeout(self.name, argv, limit) from None
+        except ConnectionLost as error:
+            self.lost = error
+            raise
 
 
 class AbsentHost(ReadOnlyHost):

@@ -10,7 +10,7 @@ import pytest
 from meshctl.cluster import Cluster
 from meshctl.condition.gather import ORDER, Examination, abilities, diseases, examine
 from meshctl.condition.hosts import AbsentHost, ImpatientHost
-from meshctl.errors import CommandTimeout, ConnectError, HostError
+from meshctl.errors import CommandTimeout, ConnectError, ConnectionLost, HostError
 from meshctl.host.base import Host, Result
 from meshctl.host.fake import FakeHost
 from meshctl.host.holder import Holder
@@ -39,6 +39,20 @@ class Mute(FakeHost):
         raise AssertionError("nobody waits for so long")
 
 
+class Gone(FakeHost):
+    """Its connection ends at the first question."""
+
+    async def query(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = 20,  # noqa: ASYNC109  (contract of Host)
+        ok: Collection[int] | None = (0,),
+    ) -> Result:
+        raise ConnectionLost(self.name, "the connection went away")
+
+
 def cluster(tmp_path: Path, hosts: dict[str, Host]) -> Cluster:
     return Cluster(TRIANGLE, hosts, StateFolder(tmp_path))
 
@@ -60,6 +74,12 @@ async def test_hosts_that_hang_are_not_waited_for(tmp_path: Path) -> None:
     assert time.monotonic() - began < 20
     assert {one.state for one in found.conditions.values()} == {State.BROKEN}
     assert found.conditions["frr"].nodes["node1"] == Part(State.BROKEN, "no answer in time")
+
+
+async def test_a_host_that_is_lost_while_it_is_asked_is_away(tmp_path: Path) -> None:
+    hosts: dict[str, Host] = {node.name: Mute(node.name) for node in TRIANGLE.nodes}
+    found = await examine(cluster(tmp_path, hosts | {"node2": Gone("node2")}), patience=0.6)
+    assert found.unreachable.keys() == {"node2"}
 
 
 async def test_an_impatient_host_names_the_command() -> None:
