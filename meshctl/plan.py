@@ -54,6 +54,11 @@ class Limits:
         _known("--only", "role", self.roles, list(roles))
         _known("--node", "node", self.nodes, [node.name for node in topology.nodes])
 
+    @property
+    def narrow(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self.roles or self.nodes)
+
     def has_node(self, name: str) -> bool:
         """Whether a node may be changed."""
         return not self.nodes or name in self.nodes

@@ -116,7 +116,12 @@ def bootstrap(options: Options, /, topology: Path, *, yes: bool, accept_new: boo
         click.echo(warning.at(topology), err=True)
     limits, disks = limits_of(loaded, chosen["only"], chosen["node"]), named_disks(loaded, chosen["wipe"])
     asks = must_ask(options, yes=yes)
-    return run(Job("bootstrap", loaded, options, accept_new, wipe=disks, limits=limits, asks=asks))
+    verdicts = (
+        f"what was chosen of {loaded.cluster} is in place",
+        f"what was chosen of {loaded.cluster} is not in place",
+    )
+    job = Job("bootstrap", loaded, options, accept_new, wipe=disks, limits=limits, asks=asks)
+    return run(replace(job, verdicts=verdicts) if limits.narrow else job)
 
 
 @click.command(short_help="Look at every layer's gate; change nothing.")
