@@ -86,6 +86,16 @@ def differences(wanted: str, running: str) -> str:
     return ", ".join(parts[:3]) + more
 
 
+def strangers(wanted: str, running: str) -> list[tuple[str, str]]:
+    """(interface context, line) of what runs on interfaces that the wanted configuration doesn't have.
+
+    frr-reload would say `no interface NIC`, which FRR 10 refuses while the NIC is up, and the lines would stay.
+    """
+    ours = {line[0] for line in config_lines(wanted)}
+    extra = sorted(line for line in config_lines(running) if line[0].startswith("interface ") and line[0] not in ours)
+    return [(line[0], line[1]) for line in extra if len(line) == 2]  # noqa: PLR2004  (context, line)
+
+
 @parser
 def running(text: str) -> tuple[frozenset[str], str]:
     """`show daemons` followed by `show running-config`: who runs, and with what; empty when FRR doesn't answer."""

@@ -78,6 +78,7 @@ class Frr(Role):
         if not (seen.active and seen.daemons >= _NEEDED):
             await _restart(host, seen)
         elif difference := parse.differences(wanted, seen.running):
+            await _clear_strangers(host, parse.strangers(wanted, seen.running))
             await host.run(["systemctl", "reload", UNIT], reason=f"the running configuration {difference}")
         elif "/etc/frr/daemons" in written:
             await host.run(["systemctl", "reload", UNIT], reason="the list of daemons differs")
@@ -136,6 +137,14 @@ async def _check_syntax(host: Host, conf: str) -> None:
         raise CommandError(
             host.name, argv, result.status, result.stderr or result.stdout, stdout=result.stdout, advice=advice
         )
+
+
+async def _clear_strangers(host: Host, lines: list[tuple[str, str]]) -> None:
+    """Take back what was configured by hand on other interfaces; a reload can't (see parse.strangers)."""
+    for interface, line in lines:
+        undo = line.removeprefix("no ") if line.startswith("no ") else f"no {line}"
+        argv = ["vtysh", "-c", "configure terminal", "-c", interface, "-c", undo]
+        await host.run(argv, reason=f"the running configuration has `{interface} / {line}`")
 
 
 async def _restart(host: Host, seen: _Seen) -> None:

@@ -101,3 +101,10 @@ def test_nothing_foreign(text: str) -> None:
 
 def test_someone_elses_configuration_is_named() -> None:
     assert parse.foreign("log syslog\nrouter bgp 65000\n neighbor 10.0.0.1 remote-as 1\n") == "router bgp 65000"
+
+
+def test_what_runs_on_other_interfaces() -> None:
+    wanted = "interface eth1\n ip ospf area 0\nexit\n"
+    running = wanted + "interface eth0\n ip ospf area 0\n no shutdown\nexit\n"
+    assert parse.strangers(wanted, running) == [("interface eth0", "ip ospf area 0"), ("interface eth0", "no shutdown")]
+    assert parse.strangers(wanted, wanted) == []
