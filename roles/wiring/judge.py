@@ -59,7 +59,7 @@ def _from_the_right_side(segment: Segment, peers: Peers) -> tuple[End, End]:
 
 def _one_way(segment: Segment, peers: Peers) -> Problem:
     sender, receiver = segment.ends
-    cable = f"{sender} <-> {receiver}"
+    cable = " <-> ".join(sorted(map(str, segment.ends)))
     where = "" if _as_expected(segment, peers) else f", and is not in the topology ({_expected(segment, peers)})"
     return Problem(
         receiver.node, f"the cable {cable} works in one direction only, from {sender} to {receiver}{where}",

@@ -105,6 +105,12 @@ def test_one_direction() -> None:
     assert (problem.host, problem.seen) == ("node2", "node2:eth2 hears node1:eth1, node1:eth1 does not hear node2:eth2")
 
 
+def test_the_other_direction_of_the_same_cable() -> None:
+    assert said(wired(*RIGHT, one_way="node2:eth2")) == [
+        "the cable node1:eth1 <-> node2:eth2 works in one direction only, from node2:eth2 to node1:eth1"
+    ]
+
+
 def test_a_switch_with_others_in_it() -> None:
     one, loose = said(wired("node1:eth1 node2:eth2 node3:eth1", RIGHT[1]))
     assert one == "node1:eth1, node2:eth2 and node3:eth1 are plugged into the same switch"
