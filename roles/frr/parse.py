@@ -16,6 +16,9 @@ _FRAMES = frozenset({"exit", "end", "exit-address-family", "Building configurati
 # FRR reports the kernel's forwarding switches as if they were configuration; they are the system layer's sysctls.
 _NOT_OURS = ("frr version", "ip forwarding", "no ip forwarding", "ipv6 forwarding", "no ipv6 forwarding")
 
+# FRR goes on showing `bfd` / `exit` after the last profile and peer have gone.
+_EMPTY = frozenset({("bfd",)})
+
 # What the distribution's own frr.conf and an idle FRR consist of.
 _HARMLESS = ("frr defaults", "hostname", "log ", "service ", "agentx", "no ", "zebra ")
 
@@ -79,7 +82,7 @@ def foreign(text: str) -> str:
 
 def differences(wanted: str, running: str) -> str:
     """The first differences between two configurations, in one line; "" if they mean the same."""
-    want, have = config_lines(wanted), config_lines(running)
+    want, have = (config_lines(text) - _EMPTY for text in (wanted, running))
     parts = [f"lacks `{' / '.join(line)}`" for line in sorted(want - have)]
     parts += [f"has `{' / '.join(line)}`" for line in sorted(have - want)]
     more = f" and {len(parts) - 3} more" if len(parts) > 3 else ""  # noqa: PLR2004  (three show the pattern)

@@ -80,6 +80,13 @@ def test_bfd_profiles(mesh: Topology) -> None:
     assert "bfd" not in Frr(off).render(mesh.nodes[0])[CONF].content.decode()
 
 
+def test_an_empty_bfd_block_is_no_difference(mesh: Topology) -> None:
+    off = replace(mesh, bfd=Bfd.model_validate({"profile": "none"}))
+    conf = Frr(off).render(mesh.nodes[0])[CONF].content.decode()
+    assert parse.differences(conf, conf.replace("end\n", "bfd\nexit\n!\nend\n")) == ""
+    assert parse.differences(conf, conf.replace("end\n", "bfd\n profile meshctl\n exit\nexit\n!\nend\n")) != ""
+
+
 def test_only_addresses_inside_the_prefixes_are_redistributed(mesh: Topology) -> None:
     prefixes = [IPv4Network("10.100.0.0/24"), IPv4Network("10.200.0.7/32")]
     wide = replace(mesh, ospf=mesh.ospf.model_copy(update={"redistribute": prefixes}))
