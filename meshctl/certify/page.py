@@ -16,7 +16,7 @@ from .verdicts import Check, Verdict, of_cable, worst
 
 WIDTH, _TOP = 860, 50
 _RADIUS = 200.0
-_BOW = 46.0
+_BOW = 64.0
 """Pixels between the middles of two cables of the same pair."""
 
 
@@ -103,5 +103,5 @@ def _line(topology: Topology, link: LinkFacts, ends: tuple[Box, Box], bow: float
     path = f"M{one.x:.1f} {one.y:.1f}Q{control[0]:.1f} {control[1]:.1f} {two.x:.1f} {two.y:.1f}"
     rates = [way.throughput.mbit for way in link.ways]
     known = [rate for rate in rates if rate is not None]
-    label = f"{min(known):.0f} Mbit/s" if len(known) == len(rates) else str(verdict)
+    label = f"{min(known):.0f} Mbit/s" if link.answers and len(known) == len(rates) else str(verdict)
     return Line(str(topology.cables[link.cable]), verdict, path, x, y, label)
