@@ -81,7 +81,8 @@ sub listen_on {
     my ($nic) = @_;
     my $index = value("/sys/class/net/$nic/ifindex");
     my $type = unpack 'S', pack 'n', $ETHERTYPE;
-    socket my $socket, $AF_PACKET, $SOCK_RAW, $type or die "no raw socket: $!\n";
+    # Protocol 0 hears nothing: with another, all NICs would be heard until `bind` says which.
+    socket my $socket, $AF_PACKET, $SOCK_RAW, 0 or die "no raw socket: $!\n";
     bind $socket, pack('SSiSCCa8', $AF_PACKET, $type, $index, 0, 0, 0, '') or die "$nic can't be listened on: $!\n";
     setsockopt $socket, $SOL_PACKET, $ADD_MEMBERSHIP, pack('iSSa8', $index, $MULTICAST, 6, $NEAREST);
     $socket{$nic} = $socket;
