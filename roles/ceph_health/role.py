@@ -1,6 +1,8 @@
 """All of Ceph at work: every placement group active+clean, HEALTH_OK without a warning, the founding over."""
 
+import asyncio
 import json
+from collections.abc import Sequence
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
@@ -23,6 +25,11 @@ from . import parse
 
 _ENOENT = -2
 
+_THERE = 'for folder; do [ ! -d "$folder" ] || echo "$folder"; done'
+_REMOVE = (
+    'for folder; do ! mountpoint -q "$folder" || umount "$folder"; rmdir --ignore-fail-on-non-empty -- "$folder"; done'
+)
+
 
 class CephHealthRole(Role):
     """Nothing of its own: it waits, and then takes back what only the founding needed."""
@@ -41,9 +48,13 @@ class CephHealthRole(Role):
         leftovers = await _leftovers(host)
         if leftovers is None:
             return
+        settings, ghosts = leftovers
         await host.until("clean placement groups", lambda: _unclean(host), timeout=self.gate_timeout(), every=0.1)
+        if ghosts:  # first: nothing would tell of their folders once they are purged
+            await asyncio.gather(*(_remove_folders(member, ghosts) for member in cluster.hosts.values()))
         forget: Command = {"prefix": "config-key rm", "key": FOUNDING_KEY}
-        await tell(host, leftovers, [forget], reason="the founding is over")
+        purges = [_purge(ghost) for ghost in ghosts]
+        await tell(host, [*settings, *purges], [forget], reason="the founding is over")
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every placement group is active+clean, and health is HEALTH_OK with no warning."""
@@ -60,15 +71,26 @@ class CephHealthRole(Role):
         return problems
 
 
-async def _leftovers(host: Host) -> list[Command] | None:
-    """What takes back the rest of the founding; None when it is over."""
+async def _leftovers(host: Host) -> tuple[list[Command], list[int]] | None:
+    """What takes back the settings, and the OSDs that were announced and never made; None when the founding is over."""
     founding, config, osds = await survey(host, FOUNDING_NOTE, CONFIG_DUMP, OSD_DUMP, ok=(0, _ENOENT))
     if founding.status == _ENOENT:
         return None
     present = config.read(parse.present)
     settings = [Setting(who, name, "") for who, name in json.loads(founding.output) if (who, name) in present]
-    purge = {"prefix": "osd purge-new", "yes_i_really_mean_it": True}
-    return [*(setting.remove for setting in settings), *({**purge, "id": osd} for osd in osds.read(parse.ghosts))]
+    return [setting.remove for setting in settings], list(osds.read(parse.ghosts))
+
+
+def _purge(osd: int) -> Command:
+    return {"prefix": "osd purge-new", "id": osd, "yes_i_really_mean_it": True}
+
+
+async def _remove_folders(host: Host, ghosts: Sequence[int]) -> None:
+    """An interrupted ceph-volume leaves the folder that it made, or after a power loss an empty one."""
+    folders = [f"/var/lib/ceph/osd/ceph-{ghost}" for ghost in ghosts]
+    found = (await host.query(["sh", "-c", _THERE, "sh", *folders])).stdout.split()
+    if found:
+        await host.run(["sh", "-c", _REMOVE, "sh", *found], reason="of OSDs that were announced and never made")
 
 
 async def _unclean(host: Host) -> str:

@@ -41,6 +41,7 @@ _PREPARE = f"""{_LOCKED}
 _FORGET = f"""{_LOCKED}
 case $label in *'"ready": "ready"'*) exit 0 ;; esac
 if [ $# -gt 0 ] && mountpoint -q "$1"; then umount "$1"; fi
+[ $# -eq 0 ] || rmdir -- "$1" 2>/dev/null || :
 dd if=/dev/zero of="$disk" bs=1M count=10 conv=fsync,nocreat status=none
 """
 

@@ -79,8 +79,10 @@ def cluster(mesh: Topology, host: CephHost, tmp_path: Path) -> Cluster:
 async def test_the_founding_ends_and_only_what_belongs_to_it(cluster: Cluster, host: CephHost) -> None:
     host.world.add_osd(0)
     host.world.add_osd(7, up=False, new=True)
+    host.on("sh -c for folder; do [[]*/ceph-7", "/var/lib/ceph/osd/ceph-7\n").on("sh -c *umount*rmdir*")
     role = CephHealthRole(cluster.topology)
     await role.apply(cluster.topology.nodes[0], host, cluster)
+    assert host.ran[0].endswith(" sh /var/lib/ceph/osd/ceph-7"), "its folder first"
     assert host.world.config == {("osd", "mine"): "1"}
     assert [osd["osd"] for osd in host.world.osds.values()] == [0]
     assert host.world.told[-1]["prefix"] == "config-key rm", "the mark goes last"
