@@ -10,6 +10,9 @@ _LINES = 3
 _TELLING = re.compile(
     r"error|fail|unable|cannot|can't|denied|refused|in use|no space|corrupt|missing|\(\d+\)", re.IGNORECASE
 )
+_SYSTEMD = re.compile(r"^\S+\.(service|socket): |^(Start|Stopp)(ed|ing) ")
+"""What systemd says about a unit: that it failed is known already."""
+
 _SCRIPT = 'systemctl show -p ActiveState,SubState,Result -- "$1"; echo; journalctl -b -u "$1" -n 40 -o cat --no-pager'
 
 
@@ -38,7 +41,8 @@ def parse(output: str) -> LastWords:
     shown, _, journal = output.partition("\n\n")
     fields = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     active = fields.get("ActiveState", "unknown")
-    lines = [line.strip() for line in journal.splitlines() if line.strip()]
-    telling = list(dict.fromkeys(line for line in lines if _TELLING.search(line) and "systemd" not in line))
+    own = journal.splitlines() if active != "active" else []  # what a running one said may be of an earlier start
+    lines = [line.strip() for line in own if line.strip() and not _SYSTEMD.search(line)]
+    telling = list(dict.fromkeys(line for line in lines if _TELLING.search(line)))
     state = f"{active} ({fields.get('SubState', '')}, {fields.get('Result', '')})"
     return LastWords(active == "failed", state, tuple((telling or lines)[-_LINES:]))
