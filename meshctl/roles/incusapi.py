@@ -223,7 +223,11 @@ async def ensure_device(host: Host, name: str, wanted: Mapping[str, str]) -> str
             differing = {key: present.get(key, "") for key, value in wanted.items() if present.get(key) != value}
             return ", ".join(f"{key}={value}" for key, value in differing.items())
         await host.run(add_device(name, wanted), reason=f"the default profile has no device {name}", ok=None)
-    raise HostError(host.name, f"the default profile of Incus took no device {name}, although it was added four times")
+    raise HostError(
+        host.name,
+        f"the default profile of Incus took no device {name}, although it was added four times",
+        advice="Something else changes the profile all the time: `incus monitor --type=lifecycle` shows what.",
+    )
 
 
 def add_device(name: str, wanted: Mapping[str, str]) -> list[str]:

@@ -136,10 +136,14 @@ class CephConfigRole(Role):
         for name, (store, conf) in looks.items():
             if store != "complete":
                 what = "the monitor has no store"
-                problems.append(Problem(name, what, "a complete store", store, "ls /var/lib/ceph/mon"))
+                advice = "Run bootstrap again: it makes the store, and the monitor fetches the map from the others."
+                problems.append(Problem(name, what, "a complete store", store, "ls /var/lib/ceph/mon", advice))
             if conf is None or len(fsids) > 1:
                 seen = conf or "no fsid"
-                problems.append(Problem(name, "the hosts' fsids differ", "one fsid", seen, f"grep fsid {CONF}"))
+                advice = (
+                    f"Find out whose {CONF} is the right one (ceph fsid); move the other away and run bootstrap again."
+                )
+                problems.append(Problem(name, "the hosts' fsids differ", "one fsid", seen, f"grep fsid {CONF}", advice))
         return problems
 
     def _known(self) -> Identity:

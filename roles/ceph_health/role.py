@@ -64,10 +64,14 @@ class CephHealthRole(Role):
         problems = []
         if self.topology.osd_count and (seen := status.unclean):
             what, expected = "placement groups are not active+clean", f"{status.pg_count} {parse.CLEAN}"
-            problems.append(Problem(leader.name, what, expected, seen, "ceph pg dump_stuck"))
+            advice = "ceph osd tree shows which OSDs are down; while Ceph copies, waiting is enough (ceph -w)"
+            problems.append(Problem(leader.name, what, expected, seen, "ceph pg dump_stuck", advice))
         if status.health != "HEALTH_OK":
             seen = "; ".join(f"{name}: {summary}" for name, summary in status.checks.items()) or status.health
-            problems.append(Problem(leader.name, f"Ceph is {status.health}", "HEALTH_OK", seen, "ceph health detail"))
+            advice = f"meshctl doctor {self.topology.source} knows the common ones and their cure"
+            problems.append(
+                Problem(leader.name, f"Ceph is {status.health}", "HEALTH_OK", seen, "ceph health detail", advice)
+            )
         return problems
 
 

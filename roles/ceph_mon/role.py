@@ -75,7 +75,8 @@ class CephMonRole(Role):
         if missing := everybody - look.quorum:
             what = f"not in quorum: {', '.join(sorted(missing))}"
             seen = f"{look.state}, quorum {', '.join(sorted(look.quorum)) or 'none'}"
-            problems.append(Problem(node.name, what, "all monitors in quorum", seen, command))
+            advice = "Look at the monitors that are missing: journalctl -u ceph-mon@NODE there; clocks, and frr's gate"
+            problems.append(Problem(node.name, what, "all monitors in quorum", seen, command, advice))
         wanted = {n.name: (f"v2:{n.loopback}:3300",) for n in self.topology.nodes}
         for name in sorted(look.monmap.keys() | wanted.keys()):
             expected, seen = (", ".join(addresses.get(name, ())) or "none" for addresses in (wanted, look.monmap))

@@ -167,7 +167,8 @@ def _judge(node: Node, disk: Disk, seen: Look, osds: dict[str, parse.Osd], class
     if label is None or osd is None:
         what = f"{where} has no OSD of this cluster"
         on_it = f"osd.{label.osd} {label.uuid}" if label else ", ".join(seen.disk.contents) or "nothing"
-        return [Problem(node.name, what, "an OSD", on_it, f"ceph-bluestore-tool show-label --dev {disk.path}")]
+        command = f"ceph-bluestore-tool show-label --dev {disk.path}"
+        return [Problem(node.name, what, "an OSD", on_it, command, "Run bootstrap: it makes one if the disk is empty.")]
     advice = f"journalctl -u ceph-osd@{osd.id}"
     if not (osd.up and osd.in_):
         state = f"{'up' if osd.up else 'down'} and {'in' if osd.in_ else 'out'}"

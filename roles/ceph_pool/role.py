@@ -38,12 +38,12 @@ class CephPoolRole(Role):
         pools = await _pools(leader)
         wanted, seen = self._wanted(name), pools.get(name)
         if seen is None:
-            return [
-                Problem(leader.name, f"there is no pool {name}", name, ", ".join(pools) or "none", "ceph osd lspools")
-            ]
+            what, found, advice = f"there is no pool {name}", ", ".join(pools) or "none", "Run bootstrap: it makes it."
+            return [Problem(leader.name, what, name, found, "ceph osd lspools", advice)]
         if _resizing(name, seen, wanted) or wanted.applications - seen.applications:
             what = f"pool {name} differs"
-            return [Problem(leader.name, what, f"{wanted}", f"{seen}", f"ceph osd pool get {name} all")]
+            advice = "Run bootstrap: it sets what the topology states. Other sizes belong into ceph.replicas."
+            return [Problem(leader.name, what, f"{wanted}", f"{seen}", f"ceph osd pool get {name} all", advice)]
         return []
 
     def _wanted(self, name: str) -> parse.Pool:

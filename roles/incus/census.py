@@ -149,7 +149,11 @@ def _state(host: Host, node: Node, look: Look, seed: Look | None) -> State:
             advice="meshctl does not merge clusters. Empty that Incus, or take the host out of the topology.",
         )
     if listed and server.name != node.name:
-        raise RefusedError(host.name, f"is called {server.name} in its Incus cluster, not {node.name}")
+        raise RefusedError(
+            host.name,
+            f"is called {server.name} in its Incus cluster, not {node.name}",
+            advice=f"Call the node {server.name} in the topology, or `incus cluster rename {server.name} {node.name}`.",
+        )
     return State.MEMBER if listed else State.STRAY
 
 

@@ -11,6 +11,9 @@ from .joining import address, voters, voting
 
 LIST = " ".join(incusapi.query(f"'{incusapi.MEMBERS}'"))
 
+_JOIN = "Run bootstrap again: it lets the host join. If it is gone for good, take it out of the topology."
+_MOVED = "Incus can't move a member: give the node its old loopback back, or take the member out and let it join anew."
+
 
 def members(topology: Topology, views: Mapping[str, Mapping[str, Member]]) -> list[Problem]:
     """Every member's view: all hosts and no others, online, at their loopbacks, with enough voters."""
@@ -32,9 +35,9 @@ def _entries(topology: Topology, host: str, view: Mapping[str, Member]) -> list[
 def _entry(topology: Topology, host: str, node: Node, member: Member | None) -> Problem | None:
     wanted = f"https://{address(topology, node)}"
     if member is None:
-        return Problem(host, f"does not list {node.name} as a member", node.name, "not there", LIST)
+        return Problem(host, f"does not list {node.name} as a member", node.name, "not there", LIST, _JOIN)
     if member.url != wanted:
-        return Problem(host, f"{node.name} has the wrong address", wanted, member.url, LIST)
+        return Problem(host, f"{node.name} has the wrong address", wanted, member.url, LIST, _MOVED)
     if member.status != "Online":
         advice = (
             f"incus cluster restore {node.name}"
@@ -49,7 +52,8 @@ def _voters(host: str, view: Mapping[str, Member]) -> list[Problem]:
     wanted, seen = voters(len(view)), voting(dict(view))
     if seen >= wanted:
         return []
-    return [Problem(host, "Incus' database has too few voters", f"{wanted} voters", str(seen), LIST)]
+    advice = "It promotes members that are online within seconds: look for one that is not, journalctl -u incus there."
+    return [Problem(host, "Incus' database has too few voters", f"{wanted} voters", str(seen), LIST, advice)]
 
 
 def pool(topology: Topology, host: str, seen: Thing | None) -> list[Problem]:
@@ -59,4 +63,6 @@ def pool(topology: Topology, host: str, seen: Thing | None) -> list[Problem]:
         return []
     found = f"{seen.status} on {', '.join(sorted(seen.locations))}" if seen else "not there"
     expected = f"Created on {', '.join(node.name for node in topology.nodes)}"
-    return [Problem(host, f"storage pool {name} is not everywhere", expected, found, f"incus storage show {name}")]
+    advice = "Run bootstrap again: it makes the pool where it is missing."
+    what = f"storage pool {name} is not everywhere"
+    return [Problem(host, what, expected, found, f"incus storage show {name}", advice)]

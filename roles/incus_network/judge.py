@@ -19,7 +19,10 @@ def connection(topology: Topology, host: str, config: Mapping[str, str]) -> list
     expected, seen = nb.connection(topology), config.get(key, "")
     if expected == seen:
         return []
-    return [Problem(host, "Incus looks for OVN elsewhere", expected, seen or "unset", f"incus config get {key}")]
+    advice = "Run bootstrap: it sets the key. If it comes back, somebody else sets it."
+    return [
+        Problem(host, "Incus looks for OVN elsewhere", expected, seen or "unset", f"incus config get {key}", advice)
+    ]
 
 
 def networks(topology: Topology, host: str, seen: Mapping[str, Thing]) -> list[Problem]:
@@ -31,13 +34,21 @@ def networks(topology: Topology, host: str, seen: Mapping[str, Thing]) -> list[P
 def _network(host: str, network: Wanted, seen: Thing | None) -> list[Problem]:
     command = f"incus network show {network.name}"
     if seen is None:
-        return [Problem(host, f"there is no network {network.name}", network.kind, "not there", command)]
+        advice = "Run bootstrap: it makes it."
+        return [Problem(host, f"there is no network {network.name}", network.kind, "not there", command, advice)]
     if not seen.created_on(network.per_member):
         expected, found = f"Created on {_list(network.per_member)}", f"{seen.status} on {_list(seen.locations)}"
-        advice = "Run bootstrap again: it makes a broken network anew." if seen.status == "Errored" else ""
+        advice = "Run bootstrap again: it makes a broken network anew, and defines it where it is missing."
         return [Problem(host, f"network {network.name} is not everywhere", expected, found, command, advice)]
     return [
-        Problem(host, f"{key} of network {network.name} differs", value, seen.config.get(key, "unset"), command)
+        Problem(
+            host,
+            f"{key} of network {network.name} differs",
+            value,
+            seen.config.get(key, "unset"),
+            command,
+            "Run bootstrap: it sets the key. To keep the other value, state it in the topology.",
+        )
         for key, value in network.config.items()
         if seen.config.get(key) != value
     ]
@@ -48,7 +59,8 @@ def nic(topology: Topology, host: str, devices: Mapping[str, Mapping[str, str]],
     if name in devices:
         return []
     what, seen = "the default profile has no NIC", _list(devices) or "no device"
-    return [Problem(host, what, f"{name} on {topology.incus.network}", seen, "incus profile show default")]
+    advice = "Run bootstrap: it adds one. A NIC of your own with that name is as good."
+    return [Problem(host, what, f"{name} on {topology.incus.network}", seen, "incus profile show default", advice)]
 
 
 def router(topology: Topology, host: str, listing: Result) -> list[Problem]:
@@ -56,7 +68,8 @@ def router(topology: Topology, host: str, listing: Result) -> list[Problem]:
     command, found = " ".join(listing.argv), _routers(listing)
     if found is None:
         said = (listing.stderr or listing.stdout).strip()[:200] or f"exit status {listing.status}"
-        return [Problem(host, "OVN's northbound database does not answer over TLS", "a listing", said, command)]
+        advice = "Look at the gates of ovn and pki first; with both fine, the network between the loopbacks is cut."
+        return [Problem(host, "OVN's northbound database does not answer over TLS", "a listing", said, command, advice)]
     name = found.router(str(topology.incus.network_address))
     if name is None:
         return [_no_router(topology, host, found, command)]

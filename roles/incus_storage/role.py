@@ -22,6 +22,9 @@ _RBD = 30.0
 """Seconds for an rbd command."""
 
 
+_MADE = "Run bootstrap again: it makes the pool, and finishes one that is half made."
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     pools: dict[str, Thing]
@@ -101,14 +104,20 @@ class IncusStorageRole(Role):
         name, names = self.topology.incus.remote_pool, ", ".join(self._names)
         pool, command = pools.get(name), f"incus storage show {name}"
         if pool is None:
-            return [Problem(host, f"there is no storage pool {name}", name, ", ".join(pools) or "none", command)]
+            return [Problem(host, f"there is no storage pool {name}", name, ", ".join(pools) or "none", command, _MADE)]
         if not pool.created_on(self._names):
             seen = f"{pool.status} on {', '.join(sorted(pool.locations))}"
-            return [Problem(host, f"storage pool {name} is not everywhere", f"Created on {names}", seen, command)]
+            return [
+                Problem(host, f"storage pool {name} is not everywhere", f"Created on {names}", seen, command, _MADE)
+            ]
         osd_pool = pool.config.get("ceph.osd.pool_name") or pool.config.get("source", "")
         if (pool.kind, osd_pool) != ("ceph", self.topology.ceph.pool):
             expected, seen = f"ceph, OSD pool {self.topology.ceph.pool}", f"{pool.kind}, {osd_pool or 'none'}"
-            return [Problem(host, f"storage pool {name} is on something else", expected, seen, command, final=True)]
+            advice = (
+                "State that OSD pool (ceph.pool) or another name (incus.remote_pool) in the topology; volumes stay put."
+            )
+            what = f"storage pool {name} is on something else"
+            return [Problem(host, what, expected, seen, command, advice, final=True)]
         return []
 
 
@@ -116,7 +125,10 @@ def _judge_root(host: str, devices: dict[str, dict[str, str]]) -> list[Problem]:
     if any(device.get("type") == "disk" and device.get("path") == "/" for device in devices.values()):
         return []
     what = "the default profile has no root disk"
-    return [Problem(host, what, "a disk with path=/", ", ".join(devices) or "no device", "incus profile show default")]
+    seen = ", ".join(devices) or "no device"
+    return [
+        Problem(host, what, "a disk with path=/", seen, "incus profile show default", "Run bootstrap: it adds one.")
+    ]
 
 
 async def _look(host: Host) -> _Seen:

@@ -108,7 +108,8 @@ async def _ask(way: Way, host: Host) -> Problem | None:
     if result.ok:
         return None
     if result.status == NO_SUCH_COMMAND:
-        return Problem(way.node.name, "ping is not installed", "iputils-ping", "no such command", "command -v ping")
+        advice = "apt-get install iputils-ping; the system role does it unless packages.install is off"
+        return Problem(way.node.name, "ping is not installed", "iputils-ping", "no such command", "which ping", advice)
     small = await host.query(way.ping(SMALL), ok=None)
     return _silent(way, argv, result, small_passes=small.ok)
 

@@ -48,7 +48,10 @@ class Renewal(Pki):
         """Issue, write, and wait until OVN's servers use it; nothing is restarted."""
         authority = Authority.load(cluster.state)
         if authority is None:
-            raise SecretsError("the CA's key has gone from the state folder while certificates were renewed")
+            raise SecretsError(
+                "the CA's key has gone from the state folder while certificates were renewed",
+                advice="Put the state folder back from its backup and run the same command again: it goes on there.",
+            )
         await install(node, host, self.topology, authority.issue(node.name, [node.loopback]), authority.certificate)
 
 

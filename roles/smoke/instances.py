@@ -107,7 +107,11 @@ class Instances:
                 await self._discard(node, host, f"not started: {_TRANSIENT}")
             else:
                 return
-        raise HostError(host.name, f"{name} did not start in four attempts: {_TRANSIENT}")
+        raise HostError(
+            host.name,
+            f"{name} did not start in four attempts: {_TRANSIENT}",
+            advice="Look into journalctl -u incus and /var/log/incus there, then run bootstrap again.",
+        )
 
     async def _addresses(self) -> dict[str, str]:
         found: dict[str, str] = {}

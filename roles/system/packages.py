@@ -19,7 +19,9 @@ def distribution(host: Host, os_release: str) -> Distribution:
     found = distributions.find(values.get("ID", ""), values.get("VERSION_ID", ""))
     if found is None:
         raise RefusedError(
-            host.name, f"runs {values.get('PRETTY_NAME', 'an unknown system')}; known: {distributions.titles()}"
+            host.name,
+            f"runs {values.get('PRETTY_NAME', 'an unknown system')}; known: {distributions.titles()}",
+            advice="Install one of these on the host. Package names of other systems are not known to meshctl.",
         )
     return found
 

@@ -200,7 +200,8 @@ def _names(node: Node, names: dict[str, str], resolved: dict[str, str], hostname
         if resolved.get(name) != address
     ]  # fmt: skip
     if hostname != node.name:
-        problems.append(Problem(node.name, "another hostname", node.name, hostname, "hostname"))
+        advice = "Run bootstrap: it sets the name. If it changes back, something sets it at boot (cloud-init, DHCP)."
+        problems.append(Problem(node.name, "another hostname", node.name, hostname, "hostname", advice))
     return problems
 
 

@@ -63,7 +63,14 @@ class WipeRole(Role):
             return []
         found, fsid = await asyncio.gather(cluster.each(lambda n, h: _look(h, cluster.wiped(n))), _fsid(cluster))
         return [
-            Problem(name, f"{disk.title} is not empty", "an empty disk", describe(disk), f"wipefs --no-act {disk.path}")
+            Problem(
+                name,
+                f"{disk.title} is not empty",
+                "an empty disk",
+                describe(disk),
+                f"wipefs --no-act {disk.path}",
+                "Something wrote to it again after it was emptied: find out what does (lsof), then run this again.",
+            )
             for name, seen in found.items()
             for disk in seen
             if describe(disk) and not is_ours(disk, fsid)
