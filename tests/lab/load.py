@@ -222,8 +222,9 @@ WantedBy=multi-user.target
 """
 
 # Pings and turns off checksum offload with the host's own programs: busybox' ping (which its shell prefers, unless
-# there is a path) prints no times, and userspace OVS
-# needs the checksums of TCP computed (docs/lab.md).
+# there is a path) prints no times, and userspace OVS needs the checksums of TCP computed (docs/lab.md). Each ping has
+# an echo id of its own: containers count processes alike, and behind one NAT address the second of two with the same
+# id gets no answer until the first has been silent for 30 s.
 _IMAGE = rf"""
 set -e
 umask 022
@@ -248,7 +249,11 @@ ip link set eth0 up
 /bin/ethtool -K eth0 tx off
 httpd -p 80 -h /www
 for to in {" ".join((*ADDRESS.values(), GATEWAY))}; do
-    (while :; do /bin/ping -n -D -i {PING} "$to" >>"/var/ping-$to" 2>&1; sleep {PING}; done) &
+    (
+        read -r random </proc/sys/kernel/random/uuid
+        id=$((0x${{random%%-*}} % 65535 + 1))
+        while :; do /bin/ping -n -D -e "$id" -i {PING} "$to" >>"/var/ping-$to" 2>&1; sleep {PING}; done
+    ) &
 done
 exec /bin/busybox udhcpc -f -i eth0 -s /etc/udhcpc.script -t 3 -T 1 -A 1
 INIT

@@ -138,8 +138,7 @@ class Figures:
         self.report = report
         self._cycles, self._moving = phases(load.lab)
         whole = Interval(min(c.start for c in self._cycles.values()), max(c.end for c in self._cycles.values()))
-        slow = {node: [(at, s) for at, s in load.writes(node) if whole.start < at < whole.end + 5] for node in NODES}
-        self.writer_gap = max((took for found in slow.values() for _, took in found), default=0.0)
+        self.writer_gap = max((took for node in NODES for took in self._slow_writes(load, node)), default=0.0)
         self.failed_writes = sum(at > whole.start for node in NODES for at in load.failures(node))
         self.lost_writes = [block for node in NODES for block in load.lost_writes(node)]
         staying = {pair: self._while_both_stay(load, *pair) for pair in load.pairs()}
@@ -150,6 +149,13 @@ class Figures:
         service = [gap for gap in gaps(load.client.answers, ASK) if gap.touches(whole)]
         self.service_lost = total(gap for gap in service if not any(gap.touches(one) for one in away))
         self.service_moves = longest(gap for gap in service if any(gap.touches(one) for one in away))
+
+    def _slow_writes(self, load: Load, node: str) -> Iterator[float]:
+        """While others were rebooted: a host's own writer is no witness while its host goes down and comes up."""
+        cycles = [cycle for other, cycle in self._cycles.items() if other != node]
+        for at, took in load.writes(node):
+            if any(cycle.start < at < cycle.end for cycle in cycles):
+                yield took
 
     def _while_both_stay(self, load: Load, one: str, other: str) -> list[Interval]:
         cycles = [cycle for node, cycle in self._cycles.items() if node not in {one, other}]
