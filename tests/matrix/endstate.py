@@ -37,14 +37,15 @@ RANDOM = [
     (r"incus-net\d+", "incus-netN"),  # a row's number in Incus' database: attempts count, too
     (r"incus_net\d+", "incus_netN"),
     (r"\bincusovn\d+", "incusovnN"),
-    (r"(systemd-private-)[0-9a-f]{32}-(.*)-\w{6}\b", r"\1\2"),  # a boot's and a start's
-    (r"\b(ovn\w*|ovs\w*)\.\d+\.ctl", r"\1.PID.ctl"),
+    (r"(systemd-private-)[0-9a-f]{32}-(\S+)-\w{6}(?=\s|$)", r"\1\2"),  # a boot's and a start's
+    (r"\b(ov[\w-]+)\.\d+\.ctl", r"\1.PID.ctl"),
+    (r"(ovn[ns]b_db\.db\.standalone)-\d+", r"\1-SUM"),  # the empty one of the package, with its server's identity
     (r"@if\d+\b", "@ifN"),  # the far end's number on this machine
 ]
 
 # Paths below which hosts keep what no two runs have alike, or what programs remember of their own work.
 _UNCOMPARED = re.compile(
-    r"/__pycache__|^var/(log|cache)/.|^var/lib/(systemd|dpkg|apt|private)/.|^var/lib/ceph/mon/[^/]*/store\.db/."
+    r"/__pycache__|^root/\.history_frr|^var/lib/frr/commit-|^var/(log|cache)/.|^var/lib/(systemd|dpkg|apt|private)/.|^var/lib/ceph/mon/[^/]*/store\.db/."
     r"|^var/lib/incus/(database|backups|security|guestapi|devices|seccomp)/.|^var/lib/incus/unix.socket"
     r"|^etc/(machine-id|ld\.so\.cache|\.updated|ssh/ssh_host.*)$|^var/\.updated$"
     r"|^run/.|^tmp/.|^var/tmp/."  # asked from inside
@@ -151,12 +152,22 @@ def _addresses(text: str) -> list[str]:
     return [" ".join(line.split()[1:4]) for line in text.splitlines()]
 
 
+_LEFT = {
+    "/run/meshctl: holder",
+    "/run/meshctl: changes",
+    "/run/lock: meshctl-ceph-mon",
+    "/run/lock: meshctl-osd-dev-sdb",
+}
+"""Of locks that count only while their holder lives (docs/operations/locking.md); gone after a reboot."""
+
+
 def _run(text: str) -> list[str]:
     """Names below /run; sessions are logins, this look's among them."""
     folder, found = "", []
     for line in text.splitlines():
         folder = line if line.endswith(":") else folder
-        found += [f"{folder} {line}"] if line and not line.startswith("session-") and not line.endswith(":") else []
+        passing = line.startswith("session-") or f"{folder} {line}" in _LEFT or line.endswith(":")
+        found += [f"{folder} {line}"] if line and not passing else []
     return found
 
 
@@ -169,7 +180,7 @@ def _members(text: str) -> list[str]:
 def _rows(text: str) -> list[str]:
     """Rows of a database; what daemons count and negotiate by themselves is left out."""
     rows = [line for line in text.splitlines() if not re.search(r"nb_cfg|northd_probe|mac_prefix", line)]
-    return [re.sub(r"ct-zone-[^,}]*,? ?", "", row) for row in rows]
+    return [re.sub(r"(ct-zone|ovn-chassis-idx)-[^,}]*,? ?", "", row) for row in rows]
 
 
 _OF_INCUS = {

@@ -1,7 +1,7 @@
 # What a host is, in sections; $1 is "leader" on the one host that is asked for what all share.
 section() { printf '\n### %s\n' "$1"; }
 ask() { section "$1"; shift; timeout 20 "$@" 2>&1 || echo "exit status $?"; }
-rows() { ask "$1" "$2" --no-headings -f csv --columns="$4" list "$3"; }
+rows() { ask "$1" $2 --no-headings -f csv --columns="$4" list "$3"; }
 api() { section "$1"; timeout 20 incus query "$2" 2>&1; }
 
 ask units systemctl list-units --all --plain --no-legend --full --type=service,timer,socket,mount,path,target
@@ -27,17 +27,17 @@ ask temporary ls -A /tmp /var/tmp
 [ "$1" = leader ] || exit 0
 
 ask northbound ovsdb-client --no-headings -f csv dump unix:/run/ovn/ovnnb_db.sock OVN_Northbound
-rows southbound-chassis ovn-sbctl Chassis name,hostname
-rows southbound-encaps ovn-sbctl Encap chassis_name,ip,type,options
-rows southbound-ports ovn-sbctl Port_Binding logical_port,type,options
-rows southbound-connections ovn-sbctl Connection target,inactivity_probe,read_only,role
+rows southbound-chassis "ovn-sbctl --no-leader-only" Chassis name,hostname
+rows southbound-encaps "ovn-sbctl --no-leader-only" Encap chassis_name,ip,type,options
+rows southbound-ports "ovn-sbctl --no-leader-only" Port_Binding logical_port,type,options
+rows southbound-connections "ovn-sbctl --no-leader-only" Connection target,inactivity_probe,read_only,role
 section ceph
 set --
 for what in "mon dump" "osd tree" "osd crush rule dump" "auth ls" "config dump" "config-key ls" "mgr dump"; do
     set -- "$@" "{\"prefix\": \"$what\", \"format\": \"json\"}"; done
 timeout 60 /usr/local/lib/meshctl/ceph-ask 20 "$@" '{"prefix": "health", "detail": "detail", "format": "json"}' \
     '{"prefix": "osd pool ls", "detail": "detail", "format": "json"}' \
-    '{"prefix": "crash ls", "format": "json", "to": "mgr"}' 2>&1
+    '{"prefix": "crash ls", "format": "json", "to": "mgr"}' 2>/dev/null  # librados makes standard error non-blocking
 for path in cluster cluster/members projects profiles networks storage-pools images certificates network-acls \
     network-forwards cluster/groups network-zones; do api "incus-$path" "/1.0/$path?recursion=1"; done
 api incus-instances '/1.0/instances?recursion=1&all-projects=true'
