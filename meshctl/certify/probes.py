@@ -67,7 +67,8 @@ class Probes:
     async def answered(self) -> dict[str, int]:
         """How many packets were answered so far, by target; empty while the probes haven't begun."""
         lines = (await self._host.query(["sh", "-c", _COUNT, self._folder, *self._targets])).stdout.splitlines()
-        return {target: int(count) for target, count in (line.split() for line in lines)}
+        # A probe that ends meanwhile leaves a target without a count.
+        return {target: int(count) for target, _, count in (line.partition(" ") for line in lines) if count}
 
     async def stop(self) -> None:
         """Let `run` end."""

@@ -29,14 +29,17 @@ def test_answers_in_the_order_of_their_numbers() -> None:
 
 def test_loss_counts_from_what_was_sent_not_from_what_came_back_late() -> None:
     answers = tuple(Reply(seq, seq / 100, 64, 0.1) for seq in range(100) if not 40 <= seq < 57)
-    assert loss(answers) == Loss(17, pytest.approx(170), 64)
+    found = loss(answers)
+    assert (found.lost, found.ttl) == (17, 64)
+    assert found.ms == pytest.approx(170)
     late = tuple(Reply(seq, seq / 100, 63, 900.0) for seq in range(100))
     assert loss(late) == Loss(0, 0, 63)
 
 
 def test_two_losses_add_up() -> None:
     answers = tuple(Reply(seq, seq / 100, 64, 0.1) for seq in range(100) if seq not in {10, 11, 50})
-    assert loss(answers) == Loss(3, pytest.approx(30), 64)
+    assert loss(answers).lost == 3
+    assert loss(answers).ms == pytest.approx(30)
 
 
 def test_no_answer_at_all() -> None:

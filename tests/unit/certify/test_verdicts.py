@@ -1,6 +1,7 @@
 """Each fault by its name, on the link that has it, and on no other."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,12 +27,12 @@ def test_a_healthy_cluster_passes() -> None:
     assert {check.cable for check in checks} == {None, 0, 1, 2}
 
 
-def spoilt_end(**nic: object) -> LinkFacts:
+def spoilt_end(**nic: Any) -> LinkFacts:
     """The first link with other values at its first end, from the beginning."""
     good = link(0)
     end = good.ends[0]
     bad = replace(end, before=replace(end.before, **nic), pinged=replace(end.pinged, **nic),
-                  after=replace(end.after, **nic))  # type: ignore[arg-type]  # fmt: skip
+                  after=replace(end.after, **nic))  # fmt: skip
     return replace(good, ends=(bad, good.ends[1]))
 
 
