@@ -8,8 +8,9 @@ from meshctl.cluster import Cluster
 from meshctl.errors import HostError
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
+from meshctl.roles.base import Problem
 from meshctl.roles.condition import Condition, Disease, Finding, Part, Quorum, State, nobody, split, told
-from meshctl.roles.incusapi import Member
+from meshctl.roles.incusapi import Member, Thing
 from meshctl.topology import Topology
 
 from . import judge as gate
@@ -47,6 +48,8 @@ class Shared:
 
     views: Mapping[str, Mapping[str, Member]]
     instances: Mapping[str, int] = field(default_factory=dict)
+    things: tuple[Thing, ...] = ()
+    """Networks and storage pools."""
 
 
 async def condition(cluster: Cluster) -> Condition:
@@ -70,19 +73,29 @@ async def _shared(cluster: Cluster, daemons: Mapping[str, Daemon]) -> Shared:
     here = {address(cluster.topology, node) for node in cluster.topology.nodes if node.name in daemons}
     limit = incusapi.READ if len(here.intersection(voters)) > len(voters) // 2 else _LEADERLESS
     asked = [cluster.hosts[name] for name, daemon in daemons.items() if daemon.server.clustered]
-    members, counted = await asyncio.gather(
+    members, counted, things = await asyncio.gather(
         asyncio.gather(*(told(incusapi.read(h, incusapi.MEMBERS, incusapi.members, timeout=limit)) for h in asked)),
         asyncio.gather(*(told(h.query(COUNTS, timeout=limit)) for h in asked)),
+        asyncio.gather(*(told(_things(h, limit)) for h in asked)),
     )
     views = {host.name: view for host, view in zip(asked, members, strict=True) if not isinstance(view, HostError)}
     tables = [parse.table(counts.stdout) for counts in counted if not isinstance(counts, HostError)]
-    return Shared(views, {name: int(count) for name, count in tables[0]} if tables else {})
+    counts = {name: int(count) for name, count in tables[0]} if tables else {}
+    return Shared(views, counts, next((one for one in things if not isinstance(one, HostError)), ()))
+
+
+async def _things(host: Host, seconds: float) -> tuple[Thing, ...]:
+    networks, pools = await asyncio.gather(
+        incusapi.read(host, incusapi.NETWORKS, incusapi.networks, timeout=seconds),
+        incusapi.read(host, incusapi.POOLS, incusapi.pools, timeout=seconds),
+    )
+    return (*networks.values(), *pools.values())
 
 
 def judge(topology: Topology, daemons: Mapping[str, Daemon], silent: Mapping[str, Part], shared: Shared) -> Condition:
     """What the answers mean. Without a leader instances run on, but nothing about them can be changed."""
     quorum = _quorum(topology, daemons, shared)
-    problems = tuple(gate.members(topology, shared.views))
+    problems = (*gate.members(topology, shared.views), *_missing(topology, shared))
     view = next(iter(shared.views.values()), {})
     online = sum(member.status == "Online" for member in view.values())
     count = sum(shared.instances.values())
@@ -102,6 +115,21 @@ def judge(topology: Topology, daemons: Mapping[str, Daemon], silent: Mapping[str
         carries=dict(_carries(topology, shared, quorum)),
         problems=problems,
     )
+
+
+def _missing(topology: Topology, shared: Shared) -> Iterator[Problem]:
+    """Networks and pools of the topology that aren't on every member."""
+    incus, members = topology.incus, [node.name for node in topology.nodes]
+    for thing in shared.things:
+        ours = thing.name in {incus.network, incus.uplink, incus.local_pool, incus.remote_pool}
+        if ours and not thing.created_on(members):
+            yield Problem(
+                next(iter(shared.views), ""),
+                f"{thing.name} is not on every member",
+                f"Created on {', '.join(members)}",
+                f"{thing.status} on {', '.join(sorted(thing.locations)) or 'none'}",
+                f"incus network show {thing.name}; incus storage show {thing.name}",
+            )
 
 
 def _quorum(topology: Topology, daemons: Mapping[str, Daemon], shared: Shared) -> Quorum:
@@ -196,6 +224,7 @@ def _half_joined(topology: Topology, host: str, evidence: str) -> Finding:
         HALF_JOINED.name,
         host,
         evidence,
-        f"`meshctl bootstrap {topology.source}` resets an Incus that holds nothing and lets it join again.",
+        f"`meshctl bootstrap {topology.source}` resets an Incus that holds nothing and lets it join again. Should it then "
+        f"say that network {topology.incus.network} is not pending: no instance may use it; delete it, bootstrap again.",
         "incus cluster list; incus query /1.0 | grep server_clustered",
     )

@@ -7,7 +7,7 @@ import pytest
 from meshctl.roles.condition import Part, State
 from meshctl.roles.incus.parse import Server
 from meshctl.roles.incus.status import Daemon, Shared, judge
-from meshctl.roles.incusapi import Member
+from meshctl.roles.incusapi import Member, Thing
 from tests.roles import golden
 
 MESH = golden.topology("triangle")
@@ -79,6 +79,17 @@ def test_a_host_that_never_joined_is_no_half_member() -> None:
 def test_an_address_that_nobody_knows() -> None:
     daemons = {name: replace(daemon, raft={**RAFT, "10.50.1.9:8443": "0"}) for name, daemon in DAEMONS.items()}
     assert diseases(daemons, {}, SHARED) == [("half-joined-incus-member", "node1")]
+
+
+def test_a_network_that_is_not_on_every_member() -> None:
+    overlay = Thing(MESH.incus.network, "ovn", "Created", frozenset({"node1", "node2"}), {})
+    found = judge(MESH, DAEMONS, {}, replace(SHARED, things=(overlay,)))
+    assert [(one.what, one.seen) for one in found.problems] == [
+        (f"{overlay.name} is not on every member", "Created on node1, node2")
+    ]
+    assert found.state is State.DEGRADED
+    everywhere = replace(overlay, locations=frozenset(NAMES))
+    assert judge(MESH, DAEMONS, {}, replace(SHARED, things=(everywhere,))).state is State.HEALTHY
 
 
 def test_evacuated() -> None:
