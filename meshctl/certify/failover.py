@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Self
 
 from meshctl.cluster import Cluster
+from meshctl.errors import HostError
 from meshctl.host.wait import until
 from meshctl.topology import Node
 
@@ -86,7 +87,15 @@ class Watch:
         found = {(a, self._names[to]): n for a, count in zip(names, counts, strict=True) for to, n in count.items()}
         return {pair: found.get(pair, 0) for pair in self.pairs}
 
+    def _check_running(self) -> None:
+        """Raise what a host's probes ended with; nobody has told them to."""
+        for (name, probes), task in zip(self._probes.items(), self._running, strict=True):
+            if task.done():
+                task.result()
+                raise HostError(name, f"the probes ended by themselves; their last words: {probes.last_words}")
+
     async def _fewer(self, before: Mapping[Pair, int], wanted: int) -> str:
+        self._check_running()
         now = await self._answered()
         base = before or dict.fromkeys(now, 0)
         late = [f"{a} and {b}" for (a, b), count in now.items() if count - base[(a, b)] < wanted]

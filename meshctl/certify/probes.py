@@ -57,12 +57,16 @@ class Probes:
         self._host = host
         self._targets = tuple(targets)
         self._argv = [source, f"{INTERVAL:g}", f"{LIFETIME:g}", *targets]
+        self.last_words = ""
+        """The end of what the probes said, once they have ended."""
         self._folder = f"/run/meshctl-probes-{secrets.token_hex(4)}"
 
     async def run(self) -> dict[str, tuple[Reply, ...]]:
         """Probe until stopped; replies by target."""
         argv = ["sh", "-c", _SCRIPT, "probes.sh", self._folder, *self._argv]
-        return replies((await self._host.query(argv, timeout=LIFETIME + 20)).stdout)
+        output = (await self._host.query(argv, timeout=LIFETIME + 20)).stdout
+        self.last_words = " / ".join(output.splitlines()[-3:])
+        return replies(output)
 
     async def answered(self) -> dict[str, int]:
         """How many packets were answered so far, by target; empty while the probes haven't begun."""

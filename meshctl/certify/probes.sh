@@ -3,16 +3,17 @@
 #
 #   probes.sh FOLDER FROM INTERVAL SECONDS TO...
 #
-# SECONDS bounds it when nobody stops it: ping ends by itself then.
+# SECONDS bounds it when nobody stops it. By `timeout`, because ping -w also ends at the first ICMP error, and a dead
+# neighbour's "host unreachable" comes after three seconds.
 folder=$1 from=$2 interval=$3 seconds=$4
 shift 4
 umask 077
 mkdir -- "$folder" || exit 1
 pings=
-trap 'kill -INT $pings 2>/dev/null; rm -rf -- "$folder"' EXIT
+trap 'kill $pings 2>/dev/null; rm -rf -- "$folder"' EXIT
 trap 'exit 1' HUP INT TERM
 for to; do
-	ping -n -D -i "$interval" -w "$seconds" -I "$from" "$to" >"$folder/$to" 2>&1 &
+	timeout "$seconds" ping -n -D -i "$interval" -I "$from" "$to" >"$folder/$to" 2>&1 &
 	pings="$pings $!"
 done
 while [ ! -e "$folder/stop" ] && kill -0 $pings 2>/dev/null; do sleep 0.1; done
