@@ -4,7 +4,7 @@
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -53,7 +53,7 @@ class Drive(Protocol):
 class Job:
     """What one run is about."""
 
-    command: Literal["bootstrap", "verify", "certs renew", "evacuate", "restore", "reboot"]
+    command: Literal["bootstrap", "verify", "certs renew", "evacuate", "restore", "reboot", "destroy"]
     topology: "Topology"
     options: Options
     accept_new: bool
@@ -75,6 +75,8 @@ class Job:
     """Whether the operator wants to see the plan, and to agree, before anything is changed."""
     watch: "tuple[Reader, ...]" = ()
     """Further readers of an ordered run's events, after the log."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What the JSON report has beside the run."""
 
     @property
     def slug(self) -> str:
@@ -323,4 +325,4 @@ def _show(job: Job, report: "Report", log: "RunLog") -> None:
 
 
 def _more(job: Job) -> dict[str, Any]:
-    return job.drive.as_json() if job.drive else {}
+    return {**job.more, **(job.drive.as_json() if job.drive else {})}

@@ -14,6 +14,7 @@ from meshctl.cli import (
     certs,
     completion,
     converge,
+    destroy,
     discover,
     doctor,
     evacuate,
@@ -76,7 +77,7 @@ def root(ctx: click.Context, /, **given: Any) -> None:
 for _command in (
     *(discover.discover, topology.validate, topology.schema, topology.render),
     *(plan.plan, converge.bootstrap, converge.verify, status.status, doctor.doctor, unlock.unlock),
-    *(evacuate.evacuate, evacuate.restore, reboot.reboot),
+    *(evacuate.evacuate, evacuate.restore, reboot.reboot, destroy.destroy),
     *(certify.certify, certs.group, lab.group, completion.completion),
 ):
     root.add_command(_command)

@@ -1,7 +1,6 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
 """`unlock`: show who holds the cluster's lock, ask, and break it."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from meshctl.cli import naming
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import columns, emit_json
 
@@ -71,7 +71,7 @@ async def _unlock(options: Options, topology: "Topology", yes: str | None) -> Ou
         locks = {name: shown for name, shown in zip(hosts, seen, strict=True) if shown}
         if not options.json:
             click.echo("\n".join(show(topology.cluster, locks)))
-        refusal = await _refusal(topology.cluster, yes) if locks else ""
+        refusal = await naming.refusal(topology.cluster, yes, "break the lock") if locks else ""
         broken = frozenset[str]() if refusal else await _break(hosts, locks)
     return Outcome(topology.cluster, locks, errors, broken, refusal)
 
@@ -83,18 +83,6 @@ async def _break(hosts: "Mapping[str, SshHost]", locks: "Mapping[str, Shown]") -
 
     done = await asyncio.gather(*(break_lock(hosts[name], shown) for name, shown in locks.items()))
     return frozenset(name for name, broken in zip(locks, done, strict=True) if broken)
-
-
-async def _refusal(cluster: str, yes: str | None) -> str:
-    """Why the lock may not be broken; "" when the operator has named the cluster."""
-    from meshctl.cli.reach import typed_line
-
-    if yes is None and not sys.stdin.isatty():
-        return f"nothing was broken, and there is no terminal to ask on: pass --yes {cluster}"
-    if yes is None:
-        click.echo("Type the cluster's name to break the lock: ", err=True, nl=False)
-        yes = (await typed_line()).strip()
-    return "" if yes == cluster else f"nothing was broken: the cluster is called {cluster}, not {yes!r}"
 
 
 def show(cluster: str, locks: "Mapping[str, Shown]") -> Iterator[str]:

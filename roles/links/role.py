@@ -28,7 +28,7 @@ SETTLING = 10.0
 LOOK = ("ip", "-j", "addr", "show")
 # $0 is the folder, $1 the prefix of our files
 _TIMES = 'stat -c "%.9Z %n" "$0/$1"*.network /run/systemd/netif/links/* 2>/dev/null; :'
-_OURS = 'exec grep -sHE "^(Name|Address)=" "$0/$1"*.network'
+OURS = 'exec grep -sHE "^(Name|Address)=" "$0/$1"*.network'
 _ALL = 'for f in /etc/systemd/network/*.network /run/systemd/network/*.network; do [ -e "$f" ] && echo "$f"; done; :'
 _ENABLE = "systemctl enable --now systemd-networkd.service && systemctl disable systemd-networkd-wait-online.service"
 
@@ -129,7 +129,7 @@ class Links(Role):
                 host.query(["systemctl", "is-active", "systemd-networkd.service"], ok=None),
                 host.query(["systemctl", "is-enabled", "systemd-networkd.service"], ok=None),
                 host.query(LOOK),
-                host.query(["sh", "-c", _OURS, FOLDER, PREFIX], ok=(0, 1, 2)),
+                host.query(["sh", "-c", OURS, FOLDER, PREFIX], ok=(0, 1, 2)),
                 host.query(["sh", "-c", _ALL]),
                 host.query(["sh", "-c", _TIMES, FOLDER, PREFIX]),
             ),

@@ -14,10 +14,21 @@ def merge(text: str, nodes: dict[str, IPv4Address]) -> str:
     Debian's installer writes `127.0.1.1 NAME`, which makes daemons announce an address nobody else can reach.
     """
     kept = [cleaned for line in _outside(text) if (cleaned := _without(line, nodes)) is not None]
-    while kept and not kept[-1].strip():
-        kept.pop()
+    kept = _trimmed(kept)
     block = [BEGIN, *(f"{address}\t{name}" for name, address in nodes.items()), END]
     return "\n".join([*kept, *([""] if kept else []), *block]) + "\n"
+
+
+def without(text: str) -> str:
+    """The file without our block."""
+    return "".join(f"{line}\n" for line in _trimmed(_outside(text)))
+
+
+def _trimmed(lines: list[str]) -> list[str]:
+    """Without the empty lines at the end."""
+    while lines and not lines[-1].strip():
+        lines = lines[:-1]
+    return lines
 
 
 def _outside(text: str) -> list[str]:

@@ -1,9 +1,6 @@
 """Empties the disks that the operator named with --wipe; without it, nothing is asked or done."""
 
 import asyncio
-import base64
-import hashlib
-from pathlib import Path
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
@@ -12,17 +9,14 @@ from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role
 from meshctl.roles.ceph import CONF, ask
 from meshctl.roles.disks import LOOK, DiskFacts, describe, disks, is_ours, obstacle
+from meshctl.roles.emptying import empty
 from meshctl.roles.parsing import understand
 from meshctl.topology import Node, Topology
 
 from . import parse
 
-WIPE = Path(__file__).with_name("wipe.sh").read_text()
 _LOOK = LOOK + b'{ for disk; do disk "$disk"; users "$disk"; done; } 2>/dev/null </dev/null\nexit 0\n'
 _FSID = ["grep", "-E", r"^[[:space:]]*fsid[[:space:]]*=", CONF]
-
-SECONDS = 120.0
-"""For a slow disk; some MiB are written."""
 
 
 class WipeRole(Role):
@@ -124,6 +118,4 @@ def _must_go(host: str, disk: DiskFacts, fsid: str | None, known: frozenset[str]
 
 
 async def _wipe(host: Host, disk: DiskFacts) -> None:
-    seen = hashlib.sha256(base64.b64decode(disk.head)).hexdigest()
-    reason = f"--wipe destroys everything on {disk.title}: {describe(disk)}"
-    await host.run(["sh", "-c", WIPE, "wipe", disk.path, seen], reason=reason, timeout=SECONDS)
+    await empty(host, disk, f"--wipe destroys everything on {disk.title}: {describe(disk)}")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from meshctl.cli.main import run
-from meshctl.cli.unlock import Outcome, _afterwards, _refusal, as_json, show
+from meshctl.cli.naming import refusal
+from meshctl.cli.unlock import Outcome, _afterwards, as_json, show
 from meshctl.errors import ConnectError
 from meshctl.host.holder import Holder
 from meshctl.host.lock import Shown
@@ -36,9 +37,9 @@ def test_the_holder_is_shown_once() -> None:
     ("yes", "says"), [("triangle", ""), ("square", "is called triangle"), (None, "--yes triangle")]
 )
 async def test_only_the_clusters_name_breaks(yes: str | None, says: str) -> None:
-    refusal = await _refusal("triangle", yes)  # without a terminal, as under pytest
-    assert says in refusal
-    assert bool(refusal) is bool(says)
+    why_not = await refusal("triangle", yes, "break the lock")  # without a terminal, as under pytest
+    assert says in why_not
+    assert bool(why_not) is bool(says)
 
 
 def test_outcomes() -> None:

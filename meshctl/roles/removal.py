@@ -1,0 +1,51 @@
+"""Taking a layer off a host: what the roles' `removal.py` have in common.
+
+A role whose layer leaves anything behind has a module `removal` beside its `role`, with
+
+    async def holdings(node, host, cluster) -> list[str]   what would be destroyed, in an owner's words; only looks
+    async def remove(node, host, cluster) -> None           stop it and take it away, from any state
+
+The files that the role renders go by themselves, after `remove`. Nothing here needs a quorum or another host: a cluster
+that is half dead must be removable, too. RefusedError from either means that the thing is not this cluster's.
+"""
+
+from collections.abc import Sequence
+
+from meshctl.host.base import Host
+
+_PRESENT = 'for path; do if [ -e "$path" ] || [ -L "$path" ]; then echo "$path"; fi; done'
+# Wildcards are ours, the paths have no spaces.
+_EXPAND = (
+    'for pattern; do for path in $pattern; do if [ -e "$path" ] || [ -L "$path" ]; then echo "$path"; fi; done; done'
+)
+
+STOPPING = 120.0
+"""Seconds for services to stop: systemd kills after 90 what doesn't."""
+
+
+async def present(host: Host, *paths: str) -> list[str]:
+    """Which of these exist; shell patterns (`*`) are allowed."""
+    return (await host.query(["sh", "-c", _EXPAND, "sh", *paths])).stdout.split()
+
+
+async def erase(host: Host, *paths: str, reason: str) -> None:
+    """Remove files and folders that exist."""
+    if found := (await host.query(["sh", "-c", _PRESENT, "sh", *paths])).stdout.splitlines():
+        await host.run(["rm", "-rf", "--one-file-system", "--", *found], reason=reason)
+
+
+async def stop(host: Host, *units: str, reason: str, disable: bool = True) -> None:
+    """Stop units that run and keep them from starting at boot; patterns (`ceph-osd@*`) name those that are loaded."""
+    fields = ["--all", "-p", "Id,ActiveState,UnitFileState"]
+    shown = (await host.query(["systemctl", "show", *fields, "--", *units])).stdout
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in shown.split("\n\n")]
+    running = [b["Id"] for b in blocks if b.get("ActiveState") in {"active", "activating", "reloading", "failed"}]
+    enabled = [b["Id"] for b in blocks if b.get("UnitFileState", "").startswith("enabled")]
+    await _each(host, ["systemctl", "stop"], running, reason)
+    if disable:
+        await _each(host, ["systemctl", "disable"], enabled, reason)
+
+
+async def _each(host: Host, command: Sequence[str], units: Sequence[str], reason: str) -> None:
+    if units:
+        await host.run([*command, "--", *units], reason=reason, timeout=STOPPING)
