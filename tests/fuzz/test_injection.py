@@ -79,6 +79,13 @@ FULL = {
 }
 FULL["cables"] = [{"cable": text, "mtu": 1500, "cost": 10} for text in FULL["cables"]]
 
+WORD = re.compile(r"[A-Za-z0-9/][A-Za-z0-9._:/+@-]*")
+"""What has no meaning of its own in a shell, an option of Ceph or a value of Incus, and is no option of a command."""
+
+FREE = {"cable", "identity", "host_key", "range"}
+"""What is more than a word: taken apart by the loader, or read by this machine alone."""
+
+
 Shape = list[tuple[Any, ...]]
 
 
@@ -178,3 +185,17 @@ def test_a_line_break_at_the_end_is_no_way_around_a_pattern() -> None:
     assert len(texts) > 40
     passed = [where for where in texts if accepted(with_value(where, f"{at(FULL, where)}\n"))]
     assert passed == []
+
+
+def words() -> Iterator[Where]:
+    """The leaves that are arguments, options or JSON somewhere, and in no file."""
+    for where in leaves():
+        if isinstance(at(FULL, where), str) and not FREE & {*map(str, where)}:
+            yield where
+
+
+@pytest.mark.parametrize("where", list(words()), ids=lambda where: ".".join(map(str, where)))
+def test_what_reaches_a_command_is_a_word(where: Where) -> None:
+    """Pools, networks, images, users and packages can't be taken for options, or for anything by a shell."""
+    taken = [one for one in variants(at(FULL, where)) if likely(with_value(where, one))]
+    assert [one for one in taken if not WORD.fullmatch(one)] == []
