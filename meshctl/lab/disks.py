@@ -23,7 +23,10 @@ async def attach(folder: Path, host: HostPlan) -> dict[str, str]:
 
 
 async def _attach(backing: Path) -> str:
-    return (await run(["losetup", "--find", "--show", str(backing)])).strip()
+    device = (await run(["losetup", "--find", "--show", str(backing)])).strip()
+    # The kernel keeps the partitions of whatever was on that device before. partx fails when there are none.
+    await run(["partx", "--delete", "--nr", "1:128", device], check=False)
+    return device
 
 
 async def devices_of(backing: Path) -> list[str]:

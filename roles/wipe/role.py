@@ -24,7 +24,7 @@ class WipeRole(Role):
 
     name: ClassVar[str] = "wipe"
     summary: ClassVar[str] = "Empties the disks that --wipe names; does nothing without it."
-    needs: ClassVar[frozenset[str]] = frozenset({"preflight"})
+    needs: ClassVar[frozenset[str]] = frozenset({"wiring"})
 
     def __init__(self, topology: Topology) -> None:
         super().__init__(topology)
