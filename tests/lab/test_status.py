@@ -59,7 +59,8 @@ def test_a_healthy_cluster(cluster: Lab) -> None:
 
 def test_watching(cluster: Lab) -> None:
     options = ["--output", "json", "status", cluster.topology, "--watch", "--every", "0.5", *PATIENT]
-    argv = [sys.executable, "-m", "meshctl", f"--lab={cluster.name}", *options]
+    # Under a runner in the background SIGINT is ignored, and children inherit that.
+    argv = ["env", "--default-signal=INT", sys.executable, "-m", "meshctl", f"--lab={cluster.name}", *options]
     watch = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert watch.stdout
