@@ -86,7 +86,8 @@ def test_looking_goes_on_meanwhile(cluster: Lab) -> None:
     with bootstrap(cluster) as run:
         run.until_says("preflight")
         held = locks(cluster)
-        assert cluster.call("verify", cluster.topology).returncode == 0
+        # It looks, whatever it sees: the smoke test counts for nothing while the run repeats it.
+        assert cluster.call("verify", cluster.topology).returncode in {0, 4}
         assert cluster.call("plan", cluster.topology).returncode in {0, 2}
         assert run.end()[0] == 0
     assert [lock["host"] for lock in held] in (["node1", "node2", "node3"], [])  # the run may have been faster
