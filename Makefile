@@ -77,7 +77,7 @@ test: setup ## Every check and every test, the lab included (root)
 	$(BIN)/pytest -m "not lab"
 	$(BIN)/pytest -m "lab and not long" tests/lab
 
-test-long: setup ## What takes too long for `test`: the weekly reboot under load, three times (root, a quiet machine)
+test-long: setup ## Reboots under load, failures, diseases, disks, certification, another CA: hours (root, a quiet machine)
 	$(BIN)/pytest -m "lab and long" tests/lab
 
 test-unit: $(READY) ## Tests without the lab; no root

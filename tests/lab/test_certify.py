@@ -21,7 +21,7 @@ from tests.lab import routing
 from tests.lab.conftest import ROOT, TRIANGLE, Lab
 from tests.unit.cli.schemas import check
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 CABLE = "node1:eth1 <-> node2:eth2"
 THERE, BACK = "node1:eth1 → node2:eth2", "node2:eth2 → node1:eth1"

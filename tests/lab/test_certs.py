@@ -135,6 +135,7 @@ def state_of(lab: Lab) -> Path:
     return Path("/var/lib/meshctl/labs") / lab.name / "state"
 
 
+@pytest.mark.long
 def test_another_ca_takes_over_although_killed(cluster: Lab) -> None:
     old, daemons = serials(cluster), {node: cluster.ssh(node, DAEMONS) for node in NODES}
     term = cluster.ssh("node1", TERM)
@@ -158,6 +159,7 @@ def test_another_ca_takes_over_although_killed(cluster: Lab) -> None:
     assert cluster.bootstrap()["changed"] == 0
 
 
+@pytest.mark.long
 def test_daemons_find_each_other_between_two_cas(cluster: Lab) -> None:
     """What holds no connection yet: everything that starts, and Incus, which reads one CA only."""
     killed_in(cluster, "pki_cross@node2")
@@ -170,6 +172,7 @@ def test_daemons_find_each_other_between_two_cas(cluster: Lab) -> None:
     assert cluster.bootstrap()["changed"] == 0
 
 
+@pytest.mark.long
 def test_the_cas_key_is_encrypted_and_opened_only_to_issue(cluster: Lab, tmp_path: Path) -> None:
     key, identity = pyrage.x25519.Identity.generate(), tmp_path / "identity"
     identity.write_text(f"{key}\n")

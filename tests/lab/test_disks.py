@@ -22,7 +22,7 @@ from meshctl.roles.wipe.role import WipeRole
 from meshctl.topology import Topology, load
 from tests.lab.conftest import ROOT, Lab, running_lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 THEIRS = "3f6f9e0a-1b7c-4a54-9a3a-0d5e2c1b7a11"
 NODES = ("node1", "node2", "node3")

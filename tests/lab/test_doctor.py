@@ -21,7 +21,7 @@ from meshctl.lab.names import paths
 from meshctl.state import StateFolder
 from tests.lab.conftest import ROOT, Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 PATIENCE = "60"
 """Seconds; the machine may be busy with other tests."""

@@ -19,7 +19,7 @@ from meshctl.roles.system.role import System
 from tests.lab.conftest import Lab, running_lab
 from tests.lab.failing import NODES, failing, inside, on
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 STATUS = "/var/lib/dpkg/status"
 POSTINST = "/var/lib/dpkg/info/lvm2.postinst"

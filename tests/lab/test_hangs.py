@@ -8,7 +8,7 @@ import pytest
 from tests.lab.conftest import Lab
 from tests.lab.failing import failing, stopped
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 LONGEST = 400
 """Seconds for any command: more than twice a gate's deadline, for a machine that does much else."""

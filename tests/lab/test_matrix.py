@@ -11,7 +11,7 @@ from tests.matrix.arena import ROOT, Arena
 from tests.matrix.points import chains, points
 from tests.matrix.trial import trial
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 SEED = int(os.environ.get("MATRIX_SEED") or datetime.now(UTC).strftime("%Y%m%d"))
 SAMPLE = 3

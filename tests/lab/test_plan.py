@@ -51,7 +51,7 @@ CONFIGURATION = {
         "node2", "ovs-vsctl set open . external_ids:ovn-encap-ip=192.168.11.2", "ovn@node2", "ovn-encap-ip"
     ),
     "a changed key of an Incus network": Drift(
-        "node1", "incus network set overlay ipv4.nat=false", "incus_network@node1", "ipv4.nat of network overlay"
+        "node1", "incus network set overlay bridge.mtu=1300", "incus_network@node1", "bridge.mtu of network overlay"
     ),
 }
 
@@ -133,7 +133,8 @@ def test_every_drift_is_found_and_repaired_and_nothing_else(cluster: Lab, drifts
 
 def test_limits_hold(cluster: Lab) -> None:
     for node in ("node2", "node3"):
-        cluster.ssh(node, "sysctl -qw net.ipv4.ip_forward=0 && systemctl -q disable frr")
+        # What the gates of these roles don't look at: the gate of a limited run sees all hosts.
+        cluster.ssh(node, "echo >>/etc/sysctl.d/90-meshctl.conf && systemctl -q disable frr")
     assert steps(planned(cluster)) == {"system@node2", "system@node3", "frr@node2", "frr@node3"}
     chosen = ("--only", "system", "--node", "node2")
     assert steps(planned(cluster, *chosen)) == {"system@node2"}

@@ -17,7 +17,7 @@ from meshctl.lab.names import paths
 from tests.lab.conftest import ROOT, Lab
 from tests.lab.load import ASK, NODES, PING, SERVED, Interval, Load, gaps, longest, total
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 CEPH = ("ceph", "--connect-timeout", "20", "-f", "json")
 
