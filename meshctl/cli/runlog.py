@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
-
-import structlog
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from meshctl.errors import UsageError
 from meshctl.events import (
@@ -23,6 +22,9 @@ from meshctl.events import (
     StepStarted,
 )
 
+if TYPE_CHECKING:
+    from structlog.typing import EventDict
+
 
 class RunLog:
     """A reader of events that writes each as one line, at once, so that a killed run has its log too."""
@@ -31,7 +33,10 @@ class RunLog:
         self.files = tuple(files)
         self._open = ExitStack()
         self._sinks: list[TextIO] = []
-        self._logger = _logger(self)
+
+    @cached_property
+    def _logger(self) -> Any:
+        return _logger(self)
 
     @classmethod
     def of(cls, command: str, runs: Path, more: Path | None) -> Self:
@@ -100,6 +105,8 @@ class RunLog:
 
 
 def _logger(sink: Any) -> Any:
+    import structlog  # noqa: PLC0415  (0.1 s, which `converge` spends while it waits for the hosts)
+
     return structlog.wrap_logger(
         structlog.WriteLogger(sink),
         processors=[
@@ -112,7 +119,7 @@ def _logger(sink: Any) -> Any:
     )
 
 
-def _readable_order(_logger: Any, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _readable_order(_logger: Any, _method: str, line: "EventDict") -> "EventDict":
     """When and what first, as a reader expects of a log."""
     return {"time": line.pop("time"), "event": line.pop("event"), **line}
 
