@@ -13,7 +13,7 @@ from meshctl.topology import Node
 
 _FSID = ("sed", "-n", r"s/^[[:space:]]*fsid[[:space:]]*=[[:space:]]*//p", CONF)
 _LOOK = LOOK + b'{ for disk; do disk "$disk"; done; } 2>/dev/null </dev/null\nexit 0\n'
-_UNMOUNT = 'for at in /var/lib/ceph/osd/*; do if mountpoint -q "$at"; then umount "$at"; fi; done'
+_MOUNTED = ("sh", "-c", 'for at in /var/lib/ceph/osd/*; do if mountpoint -q "$at"; then echo "$at"; fi; done')
 
 
 async def holdings(node: Node, host: Host, cluster: Cluster) -> list[str]:
@@ -28,7 +28,8 @@ async def remove(node: Node, host: Host, cluster: Cluster) -> None:
     reason = "the cluster is being destroyed"
     await stop(host, "ceph-osd.target", "ceph-osd@*", "meshctl-osd@*", reason=reason)
     doomed = await _disks(node, host)
-    await host.run(["sh", "-c", _UNMOUNT], reason=reason)
+    if mounted := (await host.query(_MOUNTED)).stdout.split():
+        await host.run(["umount", "--", *mounted], reason=reason)
     await asyncio.gather(*(_empty(host, disk) for disk in doomed))
     await erase(host, "/etc/ceph/meshctl-osd", reason=reason)
 

@@ -2,7 +2,7 @@
 
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
-from meshctl.roles.removal import stop
+from meshctl.roles.removal import erase, present, stop
 from meshctl.topology import Node
 
 from .role import CONF, UNIT
@@ -17,7 +17,9 @@ async def holdings(node: Node, host: Host, cluster: Cluster) -> list[str]:
 
 
 async def remove(node: Node, host: Host, cluster: Cluster) -> None:
-    """Stop FRR, which takes its routes with it."""
+    """Stop FRR, which takes its routes with it, and remove its history of configurations."""
     del node, cluster
     if (await host.query(_OURS, ok=None)).ok:
-        await stop(host, UNIT, reason="the cluster is being destroyed")
+        reason = "the cluster is being destroyed"
+        await stop(host, UNIT, reason=reason)
+        await erase(host, *await present(host, "/var/lib/frr/commit-*"), reason=reason)
