@@ -9,19 +9,22 @@ END = "# meshctl ends"
 
 
 def merge(text: str, nodes: dict[str, IPv4Address]) -> str:
-    """The file with our block at its end, and without lines that would give a node's name another address.
+    """The file with our block, where it is or at the end, and without lines that give a node's name another address.
 
     Debian's installer writes `127.0.1.1 NAME`, which makes daemons announce an address nobody else can reach.
     """
-    kept = [cleaned for line in _outside(text) if (cleaned := _without(line, nodes)) is not None]
-    kept = _trimmed(kept)
+    before, after = (
+        [cleaned for line in lines if (cleaned := _without(line, nodes)) is not None] for lines in _around(text)
+    )
+    before = _trimmed(before)
     block = [BEGIN, *(f"{address}\t{name}" for name, address in nodes.items()), END]
-    return "\n".join([*kept, *([""] if kept else []), *block]) + "\n"
+    return "\n".join([*before, *([""] if before else []), *block, *after]) + "\n"
 
 
 def without(text: str) -> str:
     """The file without our block."""
-    return "".join(f"{line}\n" for line in _trimmed(_outside(text)))
+    before, after = _around(text)
+    return "".join(f"{line}\n" for line in _trimmed([*before, *after]))
 
 
 def _trimmed(lines: list[str]) -> list[str]:
@@ -31,19 +34,21 @@ def _trimmed(lines: list[str]) -> list[str]:
     return lines
 
 
-def _outside(text: str) -> list[str]:
-    """The lines outside our block; without an end mark only the lines up to the next empty one belong to it."""
-    lines = []
+def _around(text: str) -> tuple[list[str], list[str]]:
+    """The lines before and after our block; without an end mark only those up to the next empty one belong to it."""
+    before: list[str] = []
+    after: list[str] = []
+    outside = before
     inside = False
     ended = END in text.splitlines()
     for line in text.splitlines():
         if line == BEGIN:
-            inside = True
+            inside, outside = True, after
         elif inside and (line == END or (not ended and not line.strip())):
             inside = False
         elif not inside:
-            lines.append(line)
-    return lines
+            outside.append(line)
+    return before, after
 
 
 def _without(line: str, names: Collection[str]) -> str | None:

@@ -27,7 +27,7 @@ def test_hosts_block_is_stable_and_follows_the_topology() -> None:
     once = hosts.merge("127.0.0.1\tlocalhost\n", NODES)
     assert hosts.merge(once, NODES) == once
     assert "node2" not in hosts.merge(once, {"node1": NODES["node1"]})
-    assert hosts.merge(once + "10.9.9.9 nas\n", NODES).startswith("127.0.0.1\tlocalhost\n\n10.9.9.9 nas\n")
+    assert hosts.merge(once + "10.9.9.9 nas\n", NODES) == once + "10.9.9.9 nas\n"
 
 
 def test_hosts_lines_that_would_shadow_a_node_lose_its_name() -> None:
@@ -39,7 +39,7 @@ def test_hosts_lines_that_would_shadow_a_node_lose_its_name() -> None:
 
 def test_hosts_block_without_its_end_takes_only_its_paragraph() -> None:
     broken = f"127.0.0.1 localhost\n{hosts.BEGIN}\n10.0.0.1 old\n\n10.9.9.9 nas\n"
-    assert hosts.merge(broken, NODES) == f"127.0.0.1 localhost\n10.9.9.9 nas\n\n{BLOCK}"
+    assert hosts.merge(broken, NODES) == f"127.0.0.1 localhost\n\n{BLOCK}10.9.9.9 nas\n"
 
 
 def test_hosts_file_may_be_missing() -> None:
