@@ -64,7 +64,7 @@ SERVICES = {
 }
 
 FOREIGN = {
-    "an address": ("node1", "ip address add 203.0.113.9/32 dev eth1", "ip -4 -o address show dev eth1", "203.0.113.9"),
+    "an address": ("node1", "ip address add 203.0.113.9/32 dev eth2", "ip -4 -o address show dev eth2", "203.0.113.9"),
     "a Ceph option": (
         "node1", "ceph config set osd osd_scrub_begin_hour 3", "ceph config get osd osd_scrub_begin_hour", "3"
     ),
