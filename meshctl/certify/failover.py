@@ -55,7 +55,7 @@ class Watch:
         self._running = [asyncio.create_task(probes.run()) for probes in self._probes.values()]
         try:
             await until("answers of all loopbacks", lambda: self._fewer({}, BASELINE), timeout=STARTING, every=0.1)
-        except BaseException:
+        except BaseException:  # cancelled, too: nobody else would stop the probes
             await self._end()
             raise
         return self

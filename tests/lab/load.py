@@ -137,7 +137,7 @@ class Load:
         while missing := [pair for pair in self.pairs() if not self.pings(*pair)] or not self.client.answers:
             assert time.monotonic() < deadline, f"no answer yet: {missing}"
             time.sleep(1)
-        time.sleep(3)
+        time.sleep(3)  # undisturbed, for every series to have a beginning
 
     @staticmethod
     def pairs() -> list[tuple[str, str]]:
