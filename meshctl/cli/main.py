@@ -64,6 +64,11 @@ class _Root(click.Group):
     envvar="MESHCTL_AGE_IDENTITY",
     help="File that opens the CA's key where secrets.age_recipients encrypts it; also $MESHCTL_AGE_IDENTITY.",
 )
+@click.option(
+    "--ssh-config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Reach the hosts as this SSH configuration says (`vagrant ssh-config`).",
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def root(ctx: click.Context, /, **given: Any) -> None:
@@ -72,6 +77,11 @@ def root(ctx: click.Context, /, **given: Any) -> None:
     TOPOLOGY is the file that describes the cluster, for example topologies/triangle.yaml.
     """
     ctx.obj = Options(**given)
+    if given["lab"] is not None and given["ssh_config"]:
+        from meshctl.errors import UsageError
+
+        advice = "A lab has keys and addresses of its own: leave out one of the two."
+        raise UsageError("--lab and --ssh-config are two ways to the hosts", advice=advice)
 
 
 for _command in (

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from meshctl.state import StateFolder
     from meshctl.topology import Topology
 
-_WITH_VALUE = frozenset({"--output", "-o", "--log-file", "--state-dir", "--age-identity"})
+_WITH_VALUE = frozenset({"--output", "-o", "--log-file", "--state-dir", "--age-identity", "--ssh-config"})
 
 
 def spell_out_lab(args: Sequence[str]) -> list[str]:
@@ -42,6 +42,8 @@ class Options:
     state_dir: Path | None = None
     age_identity: Path | None = None
     """The file that opens the CA's key, where that is encrypted."""
+    ssh_config: Path | None = None
+    """The SSH configuration that says how hosts are reached, instead of the topology."""
 
     @property
     def json(self) -> bool:
@@ -84,6 +86,8 @@ class Options:
             words.append(f"--state-dir={self.state_dir}")
         if self.age_identity:
             words.append(f"--age-identity={self.age_identity}")
+        if self.ssh_config:
+            words.append(f"--ssh-config={self.ssh_config}")
         return " ".join(words)
 
 

@@ -3,10 +3,11 @@
 import asyncio
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,8 +18,10 @@ from meshctl.host.connect import HostsUnreachableError, connect, connect_all
 from meshctl.host.dial import OpenSocket, open_socket
 from meshctl.host.known_hosts import Confirm, KnownHosts
 from meshctl.host.ssh import SshHost
+from meshctl.host.sshconfig import Login, logins
 from meshctl.state import StateFolder
 from meshctl.topology import Node, Topology
+from meshctl.topology.document import Ssh
 
 
 @asynccontextmanager
@@ -26,9 +29,9 @@ async def connected(
     topology: Topology, options: Options, state: StateFolder, *, accept_new: bool
 ) -> AsyncIterator[dict[str, SshHost]]:
     """All hosts, connected; closed again at the end. Raises what `connect_all` raises."""
-    topology, open_one = _way(topology, options, state)
+    way = _way(topology, options, state)
     known = KnownHosts(state, accept_new=accept_new, confirm=_confirm_here())
-    hosts = await connect_all(topology, known, open_socket=open_one)
+    hosts = await connect_all(way.topology, known, open_socket=way.open_socket, logins=way.logins)
     try:
         yield hosts
     finally:
@@ -40,13 +43,28 @@ async def reachable(
     topology: Topology, options: Options, state: StateFolder
 ) -> AsyncIterator[tuple[dict[str, SshHost], tuple[HostError, ...]]]:
     """Those hosts that can be reached, and why the others can't. Raises HostsUnreachableError when none can."""
-    topology, open_one = _way(topology, options, state)
+    way = _way(topology, options, state)
     known = KnownHosts(state, accept_new=False, confirm=_confirm_here())
-    tasks = [connect(node, topology.ssh, known, open_socket=open_one) for node in topology.nodes]
+    tasks = [way.to(node, known) for node in way.topology.nodes]
     async with _those_that_answer(tasks) as (hosts, errors):
         if not hosts:
             raise HostsUnreachableError(list(errors), len(tasks))
         yield hosts, errors
+
+
+@asynccontextmanager
+async def reached(
+    topology: Topology, options: Options, state: StateFolder, *, accept_new: bool, some: bool
+) -> AsyncIterator[dict[str, SshHost]]:
+    """All hosts, or `some`: those that can be reached, telling why the others can't. Raises as these do."""
+    if not some:
+        async with connected(topology, options, state, accept_new=accept_new) as hosts:
+            yield hosts
+        return
+    async with reachable(topology, options, state) as (those, errors):
+        for error in errors:
+            click.echo(f"not reached: {error}", err=True)
+        yield those
 
 
 @asynccontextmanager
@@ -57,10 +75,11 @@ async def answering(
 
     A host must take the TCP connection within `knock` seconds, asked once, and let us in within `login`.
     """
-    topology, open_one = _way(topology, options, state)
+    way = _way(topology, options, state)
     known = KnownHosts(state, accept_new=False, confirm=None)
-    ssh = topology.ssh.model_copy(update={"connect_timeout": login})
-    tasks = [connect(node, ssh, known, open_socket=_once(node, open_one, knock)) for node in topology.nodes]
+    limit = {"connect_timeout": login}
+    once = [replace(way, open_socket=_once(node, way.open_socket, knock)) for node in way.topology.nodes]
+    tasks = [one.to(node, known, limit) for one, node in zip(once, way.topology.nodes, strict=True)]
     async with _those_that_answer(tasks) as found:
         yield found
 
@@ -96,13 +115,41 @@ async def _those_that_answer(
         await asyncio.gather(*(host.close() for host in hosts.values()))
 
 
-def _way(topology: Topology, options: Options, state: StateFolder) -> tuple[Topology, OpenSocket]:
+@dataclass(frozen=True)
+class _Way:
+    """The topology with the addresses where its hosts answer, how sockets are made, and logins of their own."""
+
+    topology: Topology
+    open_socket: OpenSocket = open_socket
+    logins: Mapping[str, Login] = field(default_factory=dict)
+
+    def to(
+        self, node: Node, known: KnownHosts, limit: Mapping[str, float] | None = None
+    ) -> Coroutine[Any, Any, SshHost]:
+        """One host; `limit` changes seconds of its login."""
+        login = self.logins.get(node.name)
+        ssh: Ssh = (login.ssh if login else self.topology.ssh).model_copy(update=limit)
+        if login is None:
+            return connect(node, ssh, known, open_socket=self.open_socket)
+        return connect(node, ssh, login.trusting(known), open_socket=self.open_socket, stated=login.stated)
+
+
+def _way(topology: Topology, options: Options, state: StateFolder) -> _Way:
+    if options.ssh_config:
+        return _as_configured(topology, options.ssh_config)
     if options.lab is None:
-        return topology, open_socket
+        return _Way(topology)
     return _into_lab(topology, options.lab_name(topology), state)
 
 
-def _into_lab(topology: Topology, name: str, state: StateFolder) -> tuple[Topology, OpenSocket]:
+def _as_configured(topology: Topology, path: Path) -> _Way:
+    """The topology with the addresses and logins of an SSH configuration."""
+    found = logins(path, topology.nodes, topology.ssh)
+    nodes = tuple(replace(node, management=found[node.name].address) for node in topology.nodes)
+    return _Way(replace(topology, nodes=nodes), logins=found)
+
+
+def _into_lab(topology: Topology, name: str, state: StateFolder) -> _Way:
     """The topology with the lab's login instead of its own, and sockets made inside the lab.
 
     A lab's hosts have keys of their own: they come from the lab, and pins of the real hosts don't apply.
@@ -120,7 +167,7 @@ def _into_lab(topology: Topology, name: str, state: StateFolder) -> tuple[Topolo
         ssh=topology.ssh.model_copy(update={"identity": str(at.ssh_key)}),
         nodes=tuple(replace(node, host_key=None) for node in topology.nodes),
     )
-    return rehearsed, partial(sockets.connect, name)
+    return _Way(rehearsed, partial(sockets.connect, name))
 
 
 def _confirm_here() -> Confirm | None:

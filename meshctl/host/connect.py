@@ -1,6 +1,7 @@
 """Reaching hosts: one, or all of a topology."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 import asyncssh
@@ -9,8 +10,10 @@ from meshctl.errors import AuthError, ConnectError, HostError, MeshctlError
 from meshctl.host import quoting
 from meshctl.host.channel import Channels
 from meshctl.host.dial import Dialer, OpenSocket, open_socket
+from meshctl.host.identity import TOPOLOGY, Stated
 from meshctl.host.known_hosts import KnownHosts
 from meshctl.host.ssh import SshHost
+from meshctl.host.sshconfig import Login
 from meshctl.topology.document import Ssh
 from meshctl.topology.model import Node, Topology
 
@@ -31,24 +34,42 @@ class HostsUnreachableError(MeshctlError):
         super().__init__("\n".join(lines), advice="\n".join(reversed(alike.values())))
 
 
-async def connect(node: Node, ssh: Ssh, known_hosts: KnownHosts, *, open_socket: OpenSocket = open_socket) -> SshHost:
+async def connect(
+    node: Node,
+    ssh: Ssh,
+    known_hosts: KnownHosts,
+    *,
+    open_socket: OpenSocket = open_socket,
+    stated: Stated = TOPOLOGY,
+) -> SshHost:
     """A host, connected and able to become root.
 
     Tries for `ssh.connect_timeout` seconds while the host may be booting. Raises ConnectError when it doesn't answer,
     HostKeyError when it is not known to be the right one, AuthError when it lets us not in or not become root.
     """
-    return await _connect(node, Dialer(ssh, known_hosts, open_socket))
+    return await _connect(node, Dialer(ssh, known_hosts, open_socket, stated=stated))
 
 
 async def connect_all(
-    topology: Topology, known_hosts: KnownHosts, *, open_socket: OpenSocket = open_socket
+    topology: Topology,
+    known_hosts: KnownHosts,
+    *,
+    open_socket: OpenSocket = open_socket,
+    logins: Mapping[str, Login] | None = None,
 ) -> dict[str, SshHost]:
-    """All hosts of a topology, in parallel, by name and in its order.
+    """All hosts of a topology, in parallel, by name and in its order; `logins` has those that are not the topology's.
 
     Raises HostsUnreachableError with every host's problem when there is one; nothing stays open then.
     """
-    dialer = Dialer(topology.ssh, known_hosts, open_socket)
-    tasks = [asyncio.create_task(_connect(node, dialer), name=f"connect {node.name}") for node in topology.nodes]
+    shared = Dialer(topology.ssh, known_hosts, open_socket)
+    own = {
+        name: Dialer(login.ssh, login.trusting(known_hosts), open_socket, stated=login.stated)
+        for name, login in (logins or {}).items()
+    }
+    tasks = [
+        asyncio.create_task(_connect(node, own.get(node.name, shared)), name=f"connect {node.name}")
+        for node in topology.nodes
+    ]
     try:
         results = await asyncio.gather(*tasks, return_exceptions=True)
     except asyncio.CancelledError:

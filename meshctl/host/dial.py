@@ -85,6 +85,7 @@ class Dialer:
     known_hosts: KnownHosts
     open_socket: OpenSocket = field(default=open_socket)
     keepalive: float = KEEPALIVE
+    stated: identity.Stated = identity.TOPOLOGY
     _identity: identity.Identity | None = None
 
     async def dial(self, node: Node, seconds: float | None = None) -> asyncssh.SSHClientConnection:
@@ -96,7 +97,7 @@ class Dialer:
         limit = self.ssh.connect_timeout if seconds is None else seconds
         trust = self.known_hosts.trust(node, self.ssh.port)
         if self._identity is None:
-            self._identity = identity.load(self.ssh, node.name)
+            self._identity = identity.load(self.ssh, node.name, self.stated)
         client = _Client(trust, accept_new=self.known_hosts.accept_new)
         try:
             connection = await self._patiently(node, client, limit)
@@ -149,7 +150,7 @@ class Dialer:
             raise ConnectError(
                 node.name,
                 f"port {self.ssh.port} of {node.management} speaks no SSH that we can agree on: {error.reason}",
-                advice="See that ssh.port is sshd's, and that its algorithms are not older than OpenSSH 7.4's.",
+                advice=f"See that {self.stated.port} is sshd's, and its algorithms are not older than OpenSSH 7.4's.",
             ) from error
         except (asyncssh.Error, OSError) as error:  # TimeoutError is one too
             raise self._login_failed(node, error) from error
@@ -191,7 +192,8 @@ class Dialer:
                     node.name,
                     f"{where} is closed (connection refused)",
                     advice="The host is up, but no sshd listens there: it may still be booting, sshd may have failed "
-                    "(`systemctl status ssh` on its console), or ssh.port in the topology is another.",
+                    f"(`systemctl status ssh` on its console), or {self.stated.port} in {self.stated.place} is "
+                    "another.",
                 )
             ) from error
         except TimeoutError as error:
@@ -226,14 +228,15 @@ class Dialer:
             node.name,
             f"{node.management} does not let {self.ssh.user} in with {names} ({said})",
             advice=f"Put your public key there: ssh-copy-id -p {self.ssh.port} {self.ssh.user}@{node.management}. "
-            "Or name the right key as ssh.identity, or the right user as ssh.user, in the topology.",
+            f"Or name the right key as {self.stated.identity}, or the right user as {self.stated.user}, "
+            f"in {self.stated.place}.",
         )
 
     def _login_failed(self, node: Node, error: Exception) -> Exception:
         """A connection that was taken and then dropped: worth another try, except where more tries make it worse."""
         said = getattr(error, "reason", "") or _plain(error)
         if "Too many authentication failures" in said:
-            return self._auth_error(node, said + "; the agent may hold too many keys: set ssh.identity")
+            return self._auth_error(node, f"{said}; the agent may hold too many keys: set {self.stated.identity}")
         return _NotYetError(
             ConnectError(
                 node.name,

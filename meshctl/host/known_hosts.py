@@ -1,8 +1,9 @@
 """Which SSH host key belongs to which host: pinned in the topology, or recorded in the cluster's state folder."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import asyncssh
 
@@ -43,6 +44,8 @@ class KnownHosts:
     state: StateFolder
     accept_new: bool = False
     confirm: Confirm | None = None
+    also: tuple[Path, ...] = ()
+    """More files of that format, which count like the folder's own and are only read."""
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     def trust(self, node: Node, port: int) -> Trust:
@@ -58,8 +61,9 @@ class KnownHosts:
                 ) from None
         # Asked with the port as part of the name: given a port, asyncssh falls back to entries without one, and
         # forgets a @revoked line on the way.
-        recorded = self._load(node).match(_pattern(node, port), "", None)
-        return Trust(tuple(recorded[0]), tuple(recorded[2]))
+        pattern = _pattern(node, port)
+        recorded = [known.match(pattern, "", None) for known in self._load(node)]
+        return Trust(tuple(k for found in recorded for k in found[0]), tuple(k for found in recorded for k in found[2]))
 
     async def allows(self, node: Node, key: asyncssh.SSHKey) -> bool:
         """Whether an unknown host's key shall be believed; asks one question at a time."""
@@ -108,16 +112,27 @@ class KnownHosts:
             f"/etc/ssh/ssh_host_ed25519_key.pub` on the host's console. Only if it is the same: {removal}",
         )
 
-    def _load(self, node: Node) -> asyncssh.SSHKnownHosts:
-        content = self.state.read_secret(self.state.known_hosts.name) or b""
-        try:
-            return asyncssh.import_known_hosts(content.decode())
-        except ValueError as error:
-            raise HostKeyError(
-                node.name,
-                f"{self.state.known_hosts} can't be read: {error}",
-                advice="Correct or remove the line; `man sshd` describes the format.",
-            ) from None
+    def _load(self, node: Node) -> Iterator[asyncssh.SSHKnownHosts]:
+        """The folder's own records first. Files that aren't there are no error, as in OpenSSH."""
+        yield _parse(node, self.state.known_hosts, self.state.read_secret(self.state.known_hosts.name) or b"")
+        for path in self.also:
+            try:
+                yield _parse(node, path, path.read_bytes())
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise HostKeyError(node.name, f"{path} can't be read: {error.strerror}") from None
+
+
+def _parse(node: Node, path: Path, content: bytes) -> asyncssh.SSHKnownHosts:
+    try:
+        return asyncssh.import_known_hosts(content.decode())
+    except ValueError as error:
+        raise HostKeyError(
+            node.name,
+            f"{path} can't be read: {error}",
+            advice="Correct or remove the line; `man sshd` describes the format.",
+        ) from None
 
 
 def _pattern(node: Node, port: int) -> str:

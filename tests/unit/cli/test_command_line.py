@@ -46,6 +46,8 @@ Captured = pytest.CaptureFixture[str]
         (["validate", "/"], 3, "/:1:1: "),
         (["validate", "\udcff"], 3, "\\udcff:1:1: "),
         (["--lab=No Such", "bootstrap", TRIANGLE], 1, "can't be the name of a lab"),
+        (["--lab", "--ssh-config", "f", "verify", TRIANGLE], 1, "--lab and --ssh-config are two ways to the hosts"),
+        (["--ssh-config=/nowhere", "status", TRIANGLE], 1, "vagrant ssh-config > /nowhere"),
     ],
 )
 def test_exit_codes_and_what_is_said(capsys: Captured, words: list[str], code: int, says: str) -> None:
@@ -134,6 +136,7 @@ def test_render_says_when_it_cannot_write(capsys: Captured, tmp_path: Path) -> N
         (["--lab=x", "bootstrap"], ["--lab=x", "bootstrap"]),
         (["--output", "json", "--lab", "verify"], ["--output", "json", "--lab=", "verify"]),
         (["--log-file", "--lab", "verify"], ["--log-file", "--lab", "verify"]),
+        (["--ssh-config", "--lab", "verify"], ["--ssh-config", "--lab", "verify"]),
         (["lab", "ssh", "t", "n", "x", "--lab"], ["lab", "ssh", "t", "n", "x", "--lab"]),
         (["--", "--lab"], ["--", "--lab"]),
         (["--lab"], ["--lab="]),
