@@ -116,7 +116,8 @@ def bootstrap(options: Options, /, topology: Path, *, yes: bool, accept_new: boo
     loaded = load(topology)
     for warning in warnings(topology):
         click.echo(warning.at(topology), err=True)
-    limits, disks = limits_of(loaded, chosen["only"], chosen["node"]), named_disks(loaded, chosen["wipe"])
+    limits = limits_of(loaded, chosen["only"], chosen["node"])
+    disks = named_disks(loaded, chosen["wipe"], limits)
     asks = must_ask(options, yes=yes)
     verdicts = (
         f"what was chosen of {loaded.cluster} is in place",

@@ -38,7 +38,8 @@ def plan(options: Options, /, topology: Path, **chosen: tuple[str, ...]) -> int:
     from meshctl.topology import load
 
     loaded = load(topology)
-    limits, disks = limits_of(loaded, chosen["only"], chosen["node"]), named_disks(loaded, chosen["wipe"])
+    limits = limits_of(loaded, chosen["only"], chosen["node"])
+    disks = named_disks(loaded, chosen["wipe"], limits)
     preview = asyncio.run(_preview(loaded, options, limits, disks))
     _show(preview, options)
     if preview.problems:

@@ -41,6 +41,8 @@ Captured = pytest.CaptureFixture[str]
         (["bootstrap"], 1, "Missing argument 'TOPOLOGY'"),
         (["plan", TRIANGLE, "--only", "frr", "ovm"], 1, "Did you mean ovn? Known: ceph_config, "),
         (["bootstrap", "--only", "frr", TRIANGLE, "--node", "node1", "nod2"], 1, "--node nod2: there is no node"),
+        (["plan", TRIANGLE, "--only", "frr", "--wipe", "node1:/dev/sdb"], 1, "--only leaves out the role wipe"),
+        (["bootstrap", TRIANGLE, "--node", "node2", "--wipe", "node1:/dev/sdb"], 1, "--node leaves node1 as it is"),
         (["--output", "yaml", "validate", TRIANGLE], 1, "'yaml' is not one of"),
         (["validate", "/nowhere.yaml"], 3, "/nowhere.yaml:1:1: can't be read"),
         (["validate", "/"], 3, "/:1:1: "),
