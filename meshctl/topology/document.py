@@ -29,6 +29,8 @@ ImageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:
 Port = Annotated[int, Field(ge=1, le=65535)]
 # What a directly wired mesh never reaches; the lint rules compare everything with everything.
 MOST_NODES, MOST_CABLES, MOST_ENTRIES = 250, 1000, 250
+# What keeps a host's links after a reboot; auto: what the host uses for its management NIC.
+RendererName = Literal["auto", "networkd", "netplan", "ifupdown", "ifupdown2", "slackware"]
 # RFC 791 asks for 576 of every host; 9216 is the largest jumbo frame common switches and cards carry.
 Mtu = Annotated[int, Field(ge=1280, le=9216)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
@@ -98,6 +100,7 @@ class NodeSection(Section):
     uplink_nic: NicName | None = Field(None, description="NIC of the OVN uplink; default: uplink.nic.")
     macs: dict[NicName, Mac] = Field(default_factory=dict, description="MAC addresses that pin NICs by hardware.")
     host_key: HostKey | None = Field(None, description="The host's public SSH key (`ssh-ed25519 AAAA…`), pinned.")
+    renderer: RendererName | None = Field(None, description="What keeps this host's links; default: mesh.renderer.")
 
 
 class CableSection(Section):
@@ -119,6 +122,9 @@ class MeshSection(Section):
     loopbacks: Network = Field(description="Each node gets one /32 of this prefix.")
     links: Network = Field(description="Each cable gets one /30 of this prefix.")
     mtu: Mtu = Field(1500, description="MTU of every cable.")
+    renderer: RendererName = Field(
+        "auto", description="What keeps the hosts' links after a reboot; auto: what each host uses already."
+    )
 
 
 class UplinkSection(Section):

@@ -5,7 +5,20 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from meshctl.topology.document import Bfd, Ceph, Certify, Incus, Ospf, Ovn, Packages, Secrets, Smoke, Ssh, Timeouts
+from meshctl.topology.document import (
+    Bfd,
+    Ceph,
+    Certify,
+    Incus,
+    Ospf,
+    Ovn,
+    Packages,
+    RendererName,
+    Secrets,
+    Smoke,
+    Ssh,
+    Timeouts,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,8 @@ class Node:
     disks: tuple[Disk, ...]
     uplink_nic: str | None
     host_key: str | None
+    renderer: RendererName = "auto"
+    """What keeps its links after a reboot; `auto`: what it uses already."""
 
     @property
     def management_address(self) -> IPv4Address:

@@ -164,6 +164,7 @@ class _Resolver:
             disks=tuple(_disk(entry) for entry in section.disks),
             uplink_nic=(section.uplink_nic or self.doc.uplink.nic) if self.doc.uplink else None,
             host_key=section.host_key,
+            renderer=section.renderer or self.doc.mesh.renderer,
         )
 
 
