@@ -2,6 +2,8 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,31 +36,40 @@ class StateFolder:
         return self.path / "runs"
 
     def ensure(self) -> None:
-        """Make the folder. Raises SecretsError when it is there but others may enter it."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folder. Raises SecretsError when it can't be made, or is there but others may enter it."""
+        with _translated(self.path, "made"):
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._refuse_loose(self.path)
 
     def read_secret(self, name: str) -> bytes | None:
-        """A secret file's content, None when there is none. Raises SecretsError when others may read it or enter."""
+        """A secret file's content, None when there is none.
+
+        Raises SecretsError when it can't be read, or when others may read it or enter.
+        """
         file = self.path / name
-        if not file.exists():
-            return None
-        self._refuse_loose(self.path)
-        self._refuse_loose(file)
-        return file.read_bytes()
+        with _translated(file, "read"):
+            if not file.exists():
+                return None
+            self._refuse_loose(self.path)
+            self._refuse_loose(file)
+            return file.read_bytes()
 
     def write_secret(self, name: str, content: bytes) -> None:
-        """Write a secret file with mode 0600, atomically: a kill leaves the old content or the new."""
+        """Write a secret file with mode 0600, atomically: a kill leaves the old content or the new.
+
+        Raises SecretsError when it can't be written (a full disk); the old content is still there then.
+        """
         self.ensure()
         target = self.path / name
         draft = target.with_name(f".{target.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(target)
-        self._settle()
+        with _translated(target, "written"):
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            draft.replace(target)
+            self._settle()
 
     def promote_secret(self, name: str, successor: str) -> None:
         """Replace a secret file by another one, atomically."""
@@ -86,6 +97,18 @@ class StateFolder:
                 f"{path} has mode {mode:04o}; only its owner may have access",
                 advice=f"Find out who could have read it, then: chmod go= {path}",
             )
+
+
+@contextmanager
+def _translated(target: Path, verb: str) -> Iterator[None]:
+    """What this machine's disk has to say, as an error with advice."""
+    try:
+        yield
+    except OSError as error:
+        raise SecretsError(
+            f"{target} can't be {verb}: {error.strerror}",
+            advice="See what is wrong with it (`ls -ld`, `df -h`), or choose another folder with --state-dir.",
+        ) from error
 
 
 @dataclass(frozen=True)

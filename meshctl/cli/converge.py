@@ -155,7 +155,8 @@ def run(job: Job) -> int:
     from meshctl.errors import MeshctlError
 
     try:
-        state = _state(job)
+        state = job.options.state(job.topology)
+        state.ensure()
         _protect(job, state)
         with RunLog.of(job.slug, state.runs, job.options.log_file) as log:
             report = asyncio.run(_converge(job, state, log))
@@ -178,20 +179,6 @@ def exit_code(report: "Report") -> int:
     if report.refused:
         return REFUSED
     return 0 if report.ok else UNHEALTHY
-
-
-def _state(job: Job) -> "StateFolder":
-    """The cluster's folder, made if it isn't there yet."""
-    from meshctl.errors import SecretsError
-
-    state = job.options.state(job.topology)
-    try:
-        state.ensure()
-    except OSError as error:
-        raise SecretsError(
-            f"{state.path} can't be made: {error.strerror}", advice="Choose another --state-dir."
-        ) from error
-    return state
 
 
 def _protect(job: Job, state: "StateFolder") -> None:
