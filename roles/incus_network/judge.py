@@ -1,6 +1,6 @@
 """From what Incus, OVN and the uplink say to what is wrong. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from meshctl.host.base import Result
 from meshctl.roles.base import Problem
@@ -9,8 +9,10 @@ from meshctl.topology import Node, Topology
 
 from . import nb, wanted
 
-_NOBODY = 0
-_TOO_LATE = 124
+_ANSWERED = 1
+"""Exit status of `arping -D`: somebody has the address."""
+
+_SILENCE = 0
 
 
 def connection(topology: Topology, host: str, config: Mapping[str, str]) -> list[Problem]:
@@ -86,7 +88,7 @@ def missing_gateways(topology: Topology, listing: Result) -> frozenset[str]:
 def _routers(listing: Result) -> nb.Routers | None:
     try:
         return nb.routers(listing.stdout) if listing.ok else None
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         return None
 
 
@@ -129,7 +131,8 @@ def _rivals(host: str, found: nb.Routers, name: str, command: str) -> list[Probl
 def arp(topology: Topology, node: Node) -> list[str]:
     """A probe for the gateway's MAC (RFC 5227: from 0.0.0.0, so it leaves no trace), sent up to twice.
 
-    Through busybox, which is on every host for the smoke test's image; -D exits with 1 when somebody answers.
+    Through busybox, which is on every host for the smoke test's image; -D exits with 1 when somebody answers, with 0
+    when nobody does, and with 2 when it can't ask (the NIC is down, or isn't there).
     """
     if topology.uplink is None or node.uplink_nic is None:
         return []
@@ -137,21 +140,25 @@ def arp(topology: Topology, node: Node) -> list[str]:
     return ["busybox", "arping", "-q", "-D", "-c", "2", "-w", "2", "-I", node.uplink_nic, target]
 
 
-def uplink(topology: Topology, answers: Mapping[str, int | None]) -> list[Problem]:
-    """The gateway answers each host, since each may have to be the router's gateway chassis."""
+def uplink(topology: Topology, answers: Mapping[str, Result | None]) -> list[Problem]:
+    """The gateway answers each host that was asked, since each may have to be the router's gateway chassis."""
     return [
         Problem(
             node.name,
             f"the uplink's gateway does not answer on {node.uplink_nic}",
             f"an ARP reply from {topology.uplink.gateway.ip}",
-            "silence",
-            " ".join(arp(topology, node)),
+            _unanswered(answer),
+            " ".join(answer.argv),
             "Check the cable, and that the gateway is up and on this network.",
         )
         for node in topology.nodes
-        if topology.uplink and answers[node.name] == _NOBODY
+        if topology.uplink and (answer := answers[node.name]) and answer.status != _ANSWERED
     ]
 
 
-def _list(names: object) -> str:
-    return ", ".join(sorted(names)) if isinstance(names, (Mapping, set, frozenset)) else str(names)
+def _unanswered(answer: Result) -> str:
+    return "silence" if answer.status == _SILENCE else answer.stderr.strip() or f"exit status {answer.status}"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from meshctl.cluster import Cluster
 from meshctl.errors import CommandError, HostError, RefusedError
-from meshctl.host.base import Host
+from meshctl.host.base import Host, Result
 from meshctl.roles import incusapi
 from meshctl.roles.base import Problem, Role, Scope
 from meshctl.roles.incusapi import Thing, Wanted
@@ -104,10 +104,10 @@ class IncusNetworkRole(Role):
             *judge.uplink(self.topology, answers),
         ]
 
-    async def _arp(self, node: Node, host: Host) -> int | None:
-        """Ask for the gateway's MAC through this host's uplink; 1: it answered, 0: nobody did, None: not asked."""
+    async def _arp(self, node: Node, host: Host) -> Result | None:
+        """Ask for the gateway's MAC through this host's uplink; None without one."""
         argv = judge.arp(self.topology, node)
-        return (await host.query(argv, ok=None)).status if argv else None
+        return await host.query(argv, ok=None) if argv else None
 
 
 async def _look(host: Host) -> _Seen:

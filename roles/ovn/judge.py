@@ -23,7 +23,7 @@ class Look:
 
 
 def judge(topology: Topology, looks: Mapping[str, Look], chassis: tuple[Chassis, ...] | None) -> Iterator[Problem]:
-    """Every fault: clusters, northd, controllers, chassis (None when the database of the first host doesn't answer)."""
+    """Every fault: clusters, northd, controllers, and chassis unless nobody could be asked for them (None)."""
     for database in databases(topology):
         servers = {name: look.servers[database.letter] for name, look in looks.items()}
         yield from _servers(topology, database, servers)
@@ -118,6 +118,18 @@ def _daemon_problem(host: str, daemon: str, expected: str, seen: str, question: 
         seen=seen or "no answer",
         command=f"ovn-appctl -t {daemon} {question}",
         advice=f"Read /var/log/ovn/{daemon}.log.",
+    )
+
+
+def unknown_chassis(host: str) -> Problem:
+    """The host's own southbound database doesn't say who is registered."""
+    return Problem(
+        host,
+        "southbound database",
+        expected="the list of all chassis",
+        seen="no answer",
+        command="ovn-sbctl --no-leader-only show",
+        advice="Read /var/log/ovn/ovsdb-server-sb.log.",
     )
 
 

@@ -8,9 +8,7 @@ from meshctl.topology import Node
 
 from .chassis import external_ids
 from .databases import CONTROLLER, NORTHD, UMBRELLAS, databases
-
-OURS = "/etc/systemd/system/ovn-northd.service.d/meshctl.conf"
-"""Written before anything else of OVN."""
+from .role import DROP_IN as OURS
 
 _BRIDGES = ("ovs-vsctl", "--timeout=5", "list-br")
 
@@ -36,7 +34,7 @@ async def remove(node: Node, host: Host, cluster: Cluster) -> None:
         await erase(host, "/etc/openvswitch/conf.db", "/var/lib/openvswitch/conf.db", reason="it names OVN's bridges")
         return
     ids = [key for key in external_ids(cluster.topology, node) if key.startswith("ovn-")]
-    forget = ["remove", "Open_vSwitch", ".", "external_ids", *(word for key in ids for word in (key,))]
+    forget = ["remove", "Open_vSwitch", ".", "external_ids", *ids]
     argv = ["ovs-vsctl", "--timeout=10", "del-ssl", "--", *forget]
     for bridge in understand(host.name, _BRIDGES, bridges, told.stdout):
         argv += ["--", "--if-exists", "del-br", bridge]

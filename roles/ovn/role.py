@@ -1,7 +1,6 @@
 """OVN: two clustered databases and northd on every host, all over TLS, and every host a chassis."""
 
 import asyncio
-import shlex
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -14,10 +13,11 @@ from meshctl.topology import Node, Topology
 from . import central, chassis, gate
 from .databases import NORTHD, central_options, databases
 from .founding import founders
-from .judge import door_problem, judge
+from .judge import door_problem, judge, unknown_chassis
 from .parse import Store
 
-_DROP_IN = f"/etc/systemd/system/{NORTHD}.d/meshctl.conf"
+DROP_IN = f"/etc/systemd/system/{NORTHD}.d/meshctl.conf"
+"""Written before anything else of OVN: a host without it has an OVN that meshctl did not make, or none."""
 
 
 class Ovn(Role):
@@ -35,13 +35,13 @@ class Ovn(Role):
         self._stores: Mapping[str, Mapping[str, Store]] = {}
 
     def render(self, node: Node) -> Files:
-        """ovn-ctl's options and the chassis id."""
-        template = environment(__package__).get_template("ovn-central.j2")
+        """ovn-ctl's options, the change to northd's unit, and the chassis id."""
+        env = environment(__package__)
         options = central_options(self.topology, node)
         return {
-            "/etc/default/ovn-central": text(template.render(options=options)),
+            "/etc/default/ovn-central": text(env.get_template("ovn-central.j2").render(options=options)),
+            DROP_IN: text(env.get_template("northd.conf.j2").render()),
             # Not only in the database: at boot, ovs-ctl sets the database's system-id from this file.
-            _DROP_IN: text(environment(__package__).get_template("northd.conf.j2").render()),
             "/etc/openvswitch/system-id.conf": text(f"{node.name}\n"),
         }
 
@@ -62,7 +62,7 @@ class Ovn(Role):
             await host.run(["systemctl", "enable", *seen.asleep], reason="OVN would not start at boot")
         own = central.Central(host, node, self.topology)
         await asyncio.gather(
-            own.ready_northd(seen.northd, rewritten=_DROP_IN in written),
+            own.ready_northd(seen.northd, rewritten=DROP_IN in written),
             *(
                 own.converge(database, seen.servers[database.letter], cluster.hosts[self._founders[database.letter]])
                 for database in databases(self.topology)
@@ -80,7 +80,9 @@ class Ovn(Role):
             gate.registered(cluster.leader, self.topology),
         )
         problems = list(judge(self.topology, looks, registered))
+        if registered is None:
+            problems.append(unknown_chassis(cluster.leader.name))
         if problems:
             return problems
         doors = await cluster.each(lambda node, host: gate.bad_doors(host, node, self.topology))
-        return [door_problem(node, *shlex.split(line)) for node in self.topology.nodes for line in doors[node.name]]
+        return [door_problem(node, *line.split()) for node in self.topology.nodes for line in doors[node.name]]

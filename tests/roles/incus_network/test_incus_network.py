@@ -283,6 +283,10 @@ def silent_gateway(_incus: World, hosts: dict[str, IncusHost]) -> None:
     hosts["node2"].on("busybox arping *", status=0)
 
 
+def uplink_down(_incus: World, hosts: dict[str, IncusHost]) -> None:
+    hosts["node2"].on("busybox arping *", status=2, stderr="arping: interface eth3 is down\n")
+
+
 def no_nic(incus: World, _hosts: dict[str, IncusHost]) -> None:
     incus.devices.clear()
 
@@ -298,6 +302,7 @@ def no_nic(incus: World, _hosts: dict[str, IncusHost]) -> None:
         (chassis_lost, "not every host can be the gateway of incus-net2-lr"),
         (rival, "OVN's router incus-net1-lr has the address of incus-net2-lr on the uplink, and takes its packets"),
         (silent_gateway, "the uplink's gateway does not answer on eth3"),
+        (uplink_down, "the uplink's gateway does not answer on eth3"),
         (no_nic, "the default profile has no NIC"),
     ],
 )

@@ -230,6 +230,13 @@ async def test_healthy(lab: Lab) -> None:
     assert await Ovn(lab.mesh).verify(lab.cluster) == []
 
 
+async def test_chassis_that_nobody_can_be_asked_for_do_not_pass(lab: Lab) -> None:
+    gate_answers(lab)
+    lab.hosts["node1"].on('ovsdb-client * ?"OVN_Southbound*', status=1, stderr="timed out")
+    found = await Ovn(lab.mesh).verify(lab.cluster)
+    assert [(p.host, p.what, p.seen) for p in found] == [("node1", "southbound database", "no answer")]
+
+
 async def test_port_without_tls_is_final(lab: Lab) -> None:
     gate_answers(lab)
     lab.hosts["node2"].on("timeout 10 sh -c *s_client* 6644", "plain 6641\nno-tls 6643\n")
