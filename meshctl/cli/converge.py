@@ -297,7 +297,7 @@ async def _progress(options: Options) -> "AsyncIterator[Reader]":
 def _both(*readers: "Reader") -> "Reader":
     def emit(event: "Event") -> None:
         for reader in readers:
-            with suppress(OSError):  # a full disk or a closed pipe must not stop the run
+            with suppress(OSError):  # a closed pipe must not stop the run
                 reader(event)
 
     return emit

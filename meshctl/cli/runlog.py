@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
+
+import click
 
 from meshctl.errors import UsageError
 from meshctl.events import (
@@ -27,12 +29,15 @@ if TYPE_CHECKING:
 
 
 class RunLog:
-    """A reader of events that writes each as one line, at once, so that a killed run has its log too."""
+    """A reader of events that writes each as one line, at once, so that a killed run has its log too.
+
+    A file that can't be written any more, as on a full disk, is given up with a word to the operator; the run goes on.
+    """
 
     def __init__(self, files: Iterable[Path]) -> None:
         self.files = tuple(files)
         self._open = ExitStack()
-        self._sinks: list[TextIO] = []
+        self._sinks: dict[Path, TextIO] = {}
 
     @cached_property
     def _logger(self) -> Any:
@@ -45,7 +50,7 @@ class RunLog:
         return cls(path for path in (runs / f"{stamp}-{command}.jsonl", more) if path)
 
     def __enter__(self) -> Self:
-        self._sinks = [self._open.enter_context(_private(path)) for path in self.files]
+        self._sinks = {path: self._open.enter_context(_private(path)) for path in self.files}
         return self
 
     def __exit__(
@@ -60,14 +65,21 @@ class RunLog:
         self._logger.msg(event, **values)
 
     def write(self, text: str) -> None:
-        """Structlog's sink."""
-        for sink in self._sinks:
-            sink.write(text)
+        """Structlog's sink: one line."""
+        for path, sink in tuple(self._sinks.items()):
+            try:
+                sink.write(text)
+                sink.flush()
+            except OSError as error:
+                self._give_up(path, error)
 
     def flush(self) -> None:
-        """Structlog's sink, after every line."""
-        for sink in self._sinks:
-            sink.flush()
+        """Structlog's sink, after every line: nothing is left to do."""
+
+    def _give_up(self, path: Path, error: OSError) -> None:
+        with suppress(OSError):  # the same again: closing would write what is still in the buffer
+            self._sinks.pop(path).close()
+        click.echo(f"the log {path} ends here, the run goes on: {error.strerror}", err=True)
 
     def take(self, event: Event) -> None:
         """One line per event."""

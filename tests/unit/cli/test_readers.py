@@ -227,6 +227,16 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         pass
 
 
+def test_a_full_disk_ends_the_log_and_not_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with RunLog.of("bootstrap", tmp_path, Path("/dev/full")) as log:
+        for event in recorded.run():
+            log.take(event)
+        log.note("locked", holder="anna")
+    assert capsys.readouterr().err == "the log /dev/full ends here, the run goes on: No space left on device\n"
+    (own,) = tmp_path.iterdir()
+    assert json.loads(own.read_text().splitlines()[-1])["event"] == "locked"
+
+
 @pytest.mark.parametrize(
     ("fails", "interrupted", "code"), [("", False, 0), ("frr@node1", False, 4), ("frr@node1", True, 130)]
 )
