@@ -77,6 +77,8 @@ class Job:
     """Further readers of an ordered run's events, after the log."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """What the JSON report has beside the run."""
+    some: bool = False
+    """Whether it goes on with those hosts that can be reached; else all have to be there."""
 
     @property
     def slug(self) -> str:
@@ -192,13 +194,16 @@ def _protect(job: Job, state: "StateFolder") -> None:
 async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
     import asyncio
 
-    from meshctl.cli.reach import connected
+    from meshctl.cli import history
+    from meshctl.cli.survivors import reached
     from meshctl.cluster import Cluster
     from meshctl.executor import Executor
+    from meshctl.host.holder import Holder
 
+    began = Holder.here(log.files[0].stem)
     planning = asyncio.create_task(asyncio.to_thread(_plan, job))  # imports all roles, while hosts let us in
     click.echo(f"connecting to {counted(len(job.topology.nodes), 'host')}", err=True)
-    async with connected(job.topology, job.options, state, accept_new=job.accept_new) as hosts:
+    async with reached(job.topology, job.options, state, accept_new=job.accept_new, some=job.some) as hosts:
         cluster = Cluster(job.topology, hosts, state, wipe=job.wipe)
         plan = await planning
         if job.command == "bootstrap" and (report := await _nothing_to_do(job, cluster, log)):
@@ -211,6 +216,8 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
                 report = await job.drive.run(cluster, hosts, lease, emit)
             else:
                 report = await Executor(plan, cluster, emit, patience=job.patience).run()
+            if why := await history.keep(hosts, job.command, began, report):
+                log.note("not_in_the_history", why=why)
     return replace(report, stopped=lease.lost) if lease else report
 
 

@@ -21,6 +21,7 @@ from meshctl.cli import (
     lab,
     plan,
     reboot,
+    state,
     status,
     topology,
     unlock,
@@ -88,7 +89,7 @@ for _command in (
     *(discover.discover, topology.validate, topology.schema, topology.render),
     *(plan.plan, converge.bootstrap, converge.verify, status.status, doctor.doctor, unlock.unlock),
     *(evacuate.evacuate, evacuate.restore, reboot.reboot, destroy.destroy),
-    *(certify.certify, certs.group, lab.group, completion.completion),
+    *(certify.certify, certs.group, state.group, lab.group, completion.completion),
 ):
     root.add_command(_command)
 

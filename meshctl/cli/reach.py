@@ -53,21 +53,6 @@ async def reachable(
 
 
 @asynccontextmanager
-async def reached(
-    topology: Topology, options: Options, state: StateFolder, *, accept_new: bool, some: bool
-) -> AsyncIterator[dict[str, SshHost]]:
-    """All hosts, or `some`: those that can be reached, telling why the others can't. Raises as these do."""
-    if not some:
-        async with connected(topology, options, state, accept_new=accept_new) as hosts:
-            yield hosts
-        return
-    async with reachable(topology, options, state) as (those, errors):
-        for error in errors:
-            click.echo(f"not reached: {error}", err=True)
-        yield those
-
-
-@asynccontextmanager
 async def answering(
     topology: Topology, options: Options, state: StateFolder, *, knock: float, login: float
 ) -> AsyncIterator[tuple[dict[str, SshHost], tuple[HostError, ...]]]:

@@ -11,7 +11,19 @@ ORDER: tuple[str, ...] = ("errors", "secrets", "topology", "certs", "issuing", "
 ORDER += ("roles.base", "roles", "events")
 ORDER += ("condition plan", "executor preview settled certify discover", "lab lifecycle", "cli", "__main__")
 RANK = {f"meshctl.{name}": rank for rank, names in enumerate(ORDER) for name in names.split()}
-CONTRACT = {"errors", "topology", "host.base", "host", "cluster", "certs", "ca", "issuing", "roles"}
+CONTRACT = {
+    "errors",
+    "topology",
+    "host.base",
+    "host.holder",
+    "host",
+    "cluster",
+    "state",
+    "certs",
+    "ca",
+    "issuing",
+    "roles",
+}
 OWNERS = {"asyncssh": ("meshctl.host",), "networkx": ("meshctl.plan", "meshctl.topology.connectivity")}
 FILES = sorted(path for folder in ("meshctl", "roles") for path in (ROOT / folder).rglob("*.py"))
 
