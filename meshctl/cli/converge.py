@@ -1,20 +1,19 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
-"""`bootstrap` and `verify`: a plan, an executor, and the readers of its events."""
+"""A run from its plan to its exit code: hosts reached and locked, an executor, and the readers of its events."""
 
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import click
 
-from meshctl.cli.consent import agree, must_ask
-from meshctl.cli.limits import LimitedCommand, as_words, limit_options, limits_of
-from meshctl.cli.options import Options, topology_argument
+from meshctl.cli.consent import agree
+from meshctl.cli.limits import as_words
+from meshctl.cli.options import Options
 from meshctl.cli.output import counted, emit_json
-from meshctl.cli.wiping import as_options, named_disks, wipe_option
+from meshctl.cli.wiping import as_options
 
 if TYPE_CHECKING:
     from meshctl.cli.runlog import RunLog
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
     Reader = Callable[[Event], None]
 
 UNHEALTHY, REFUSED, INTERRUPTED = 4, 6, 130
-
-_accept_new = click.option(
-    "--accept-new-host-keys", "accept_new", is_flag=True, help="Record unknown SSH host keys instead of asking."
-)
 
 
 class Drive(Protocol):
@@ -100,55 +95,6 @@ class Job:
         return f"{words}{as_words(self.limits)}{as_options(self.wipe)}"
 
 
-@click.command(cls=LimitedCommand, short_help="Converge all hosts, layer by layer, and prove each layer.")
-@topology_argument
-@click.option("--yes", is_flag=True, help="Don't ask before changing hosts.")
-@limit_options
-@wipe_option
-@_accept_new
-@click.pass_obj
-def bootstrap(options: Options, /, topology: Path, *, yes: bool, accept_new: bool, **chosen: tuple[str, ...]) -> int:
-    """Make the hosts one cluster: converge each layer, and prove that it works before the next one builds on it.
-
-    Shows what would change, and asks. Safe to run again at any time: what is in place stays as it is, and an
-    interrupted run goes on.
-    """
-    from meshctl.topology import load, warnings
-
-    loaded = load(topology)
-    for warning in warnings(topology):
-        click.echo(warning.at(topology), err=True)
-    limits = limits_of(loaded, chosen["only"], chosen["node"])
-    disks = named_disks(loaded, chosen["wipe"], limits)
-    asks = must_ask(options, yes=yes)
-    verdicts = (
-        f"what was chosen of {loaded.cluster} is in place",
-        f"what was chosen of {loaded.cluster} is not in place",
-    )
-    job = Job("bootstrap", loaded, options, accept_new, wipe=disks, limits=limits, asks=asks)
-    return run(replace(job, verdicts=verdicts) if limits.narrow else job)
-
-
-@click.command(short_help="Look at every layer's gate; change nothing.")
-@topology_argument
-@click.option(
-    "--wait",
-    type=click.FloatRange(0),
-    metavar="SECONDS",
-    default=10.0,
-    show_default=True,
-    help="How long a layer may take to become healthy.",
-)
-@_accept_new
-@click.pass_obj
-def verify(options: Options, topology: Path, *, wait: float, accept_new: bool) -> int:
-    """Prove that every layer works. Changes nothing on any host."""
-    from meshctl.topology import load
-
-    loaded = load(topology)
-    return run(Job("verify", loaded, options, accept_new, patience=wait))
-
-
 def run(job: Job) -> int:
     """The whole run, shown as the operator wants it; returns the exit code."""
     import asyncio
@@ -195,6 +141,7 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
     import asyncio
 
     from meshctl.cli import history
+    from meshctl.cli.progress import progress, to_all
     from meshctl.cli.survivors import reached
     from meshctl.cluster import Cluster
     from meshctl.executor import Executor
@@ -210,8 +157,8 @@ async def _converge(job: Job, state: "StateFolder", log: "RunLog") -> "Report":
             return report
         if job.command == "bootstrap":
             await asyncio.gather(*(role.foresee(cluster) for role in plan.roles.values()))
-        async with _locked(job, hosts, log) as lease, _progress(job.options) as show:
-            emit = _both(log.take, *job.watch, show)
+        async with _locked(job, hosts, log) as lease, progress(job.options) as show:
+            emit = to_all(log.take, *job.watch, show)
             if job.drive and lease:
                 report = await job.drive.run(cluster, hosts, lease, emit)
             else:
@@ -242,6 +189,7 @@ async def _settled(job: Job, cluster: "Cluster", log: "RunLog") -> "Report | Non
     import asyncio
     import importlib
 
+    from meshctl.cli.progress import progress, to_all
     from meshctl.settled import settled
 
     events: list[Event] = []
@@ -249,8 +197,8 @@ async def _settled(job: Job, cluster: "Cluster", log: "RunLog") -> "Report | Non
     report = await settled(_plan(job), cluster, events.append)
     await importing
     if report:
-        async with _progress(job.options) as show:
-            emit = _both(log.take, show)
+        async with progress(job.options) as show:
+            emit = to_all(log.take, show)
             for event in events:
                 emit(event)
     return report
@@ -283,31 +231,6 @@ def _plan(job: Job) -> "Plan":
     if job.command == "bootstrap":
         return bootstrap_plan(job.topology, roles, job.limits or EVERYTHING)
     return verify_plan(roles)
-
-
-@asynccontextmanager
-async def _progress(options: Options) -> "AsyncIterator[Reader]":
-    """A reader of events that shows the operator the run, in the way standard error can."""
-    from meshctl.cli.live import LiveView, wants_live
-
-    if wants_live(sys.stderr):
-        from rich.console import Console
-
-        async with LiveView(Console(stderr=True), verbose=options.verbose > 0) as view:
-            yield view.take
-    else:
-        from meshctl.cli.plain import PlainLines
-
-        yield PlainLines(lambda line: click.echo(line, err=True), verbose=options.verbose > 0).take
-
-
-def _both(*readers: "Reader") -> "Reader":
-    def emit(event: "Event") -> None:
-        for reader in readers:
-            with suppress(OSError):  # a closed pipe must not stop the run
-                reader(event)
-
-    return emit
 
 
 def _show(job: Job, report: "Report", log: "RunLog") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from meshctl.cli.options import Options
+from meshctl.cli.options import Options, accept_new_option
 from meshctl.cli.output import counted, emit_json
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Wanted:
 @click.option("--identity", help="Private key file; default: the agent's and ~/.ssh's keys.")
 @click.option("--pin-macs", is_flag=True, help="Pin the NICs of cables by their MAC addresses.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A new file; default: standard output.")
-@click.option("--accept-new-host-keys", "accept_new", is_flag=True, help="Record unknown SSH host keys.")
+@accept_new_option
 @click.pass_obj
 def discover(options: Options, /, topology: Path | None, out: Path | None, *, accept_new: bool, **asked: Any) -> int:
     """Look at NICs, disks, memory and system of all hosts, find every cable, and write a topology file.

@@ -10,10 +10,10 @@ import click
 
 from meshctl import __version__
 from meshctl.cli import (
+    bootstrap,
     certify,
     certs,
     completion,
-    converge,
     destroy,
     discover,
     doctor,
@@ -87,7 +87,7 @@ def root(ctx: click.Context, /, **given: Any) -> None:
 
 for _command in (
     *(discover.discover, topology.validate, topology.schema, topology.render),
-    *(plan.plan, converge.bootstrap, converge.verify, status.status, doctor.doctor, unlock.unlock),
+    *(plan.plan, bootstrap.bootstrap, bootstrap.verify, status.status, doctor.doctor, unlock.unlock),
     *(evacuate.evacuate, evacuate.restore, reboot.reboot, destroy.destroy),
     *(certify.certify, certs.group, state.group, lab.group, completion.completion),
 ):

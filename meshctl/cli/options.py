@@ -92,3 +92,7 @@ class Options:
 
 
 topology_argument = click.argument("topology", metavar="TOPOLOGY", type=click.Path(path_type=Path))
+
+accept_new_option = click.option(
+    "--accept-new-host-keys", "accept_new", is_flag=True, help="Record unknown SSH host keys instead of asking."
+)
