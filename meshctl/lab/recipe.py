@@ -33,8 +33,18 @@ _MASKED = (
     *("dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer", "xfs_scrub_all.timer", "man-db.timer"),
 )
 
+# The kernel lets an instance mount /proc and /sys only where its host sees both whole (mount_too_revealing() in
+# fs/namespace.c). nspawn hides parts of both, and Debian 13's keeps no whole one out of sight, as Debian 12's does.
+# /dev/.lxc is where Incus itself mounts whole ones for nested containers.
+_WHOLE_PROC = """[Service]
+ExecStartPre=/bin/sh -c 'mountpoint -q /dev/.lxc/sys && exit; mkdir -p /dev/.lxc/proc /dev/.lxc/sys && \\
+    mount -t proc -o nosuid,nodev,noexec proc /dev/.lxc/proc && mount -t sysfs sysfs /dev/.lxc/sys && \\
+    mount -o remount,rw,nosuid,nodev,noexec /dev/.lxc/sys'
+"""
+
 # What only a lab's host must know: its disks are loop devices, and the machine's own disk may be rather full.
 _FILES = {
+    "etc/systemd/system/incus.service.d/50-lab.conf": _WHOLE_PROC,
     "etc/environment": "CEPH_VOLUME_ALLOW_LOOP_DEVICES=1\n",
     "etc/systemd/system.conf.d/50-lab.conf": "[Manager]\nDefaultEnvironment=CEPH_VOLUME_ALLOW_LOOP_DEVICES=1\n",
     "etc/systemd/system/ceph-mon@.service.d/50-lab.conf": "[Service]\nEnvironment=CEPH_ARGS=--mon_data_avail_warn=5\n",

@@ -103,7 +103,7 @@ class Instances:
                 await host.run(argv, reason="the smoke test's instance", timeout=LAUNCH)
             except CommandError as error:
                 if _TRANSIENT not in error.stderr:
-                    raise
+                    raise await self._refused(host, name, error) from error
                 await self._discard(node, host, f"not started: {_TRANSIENT}")
             else:
                 return
@@ -111,6 +111,17 @@ class Instances:
             host.name,
             f"{name} did not start in four attempts: {_TRANSIENT}",
             advice="Look into journalctl -u incus and /var/log/incus there, then run bootstrap again.",
+        )
+
+    async def _refused(self, host: Host, name: str, error: CommandError) -> HostError:
+        """Why an instance does not start: Incus says only that LXC failed, the reason is in the instance's own log."""
+        show = ["incus", "info", "--project", PROJECT, name, "--show-log"]
+        log = await host.query(show, ok=None)
+        reasons = parse.log_errors(log.stdout) or error.stderr.strip().splitlines()[-3:]
+        return HostError(
+            host.name,
+            f"`{' '.join(error.argv)}` failed: {' / '.join(reasons)}",
+            advice=f"On that host: {' '.join(show)}. What did start stays until the next run.",
         )
 
     async def _addresses(self) -> dict[str, str]:

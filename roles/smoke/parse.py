@@ -48,3 +48,10 @@ def record(data: Any) -> str:
 def projects(data: Any) -> dict[str, dict[str, str]]:
     """`/1.0/projects?recursion=1`: each project's configuration."""
     return {entry["name"]: dict(entry["config"]) for entry in data}
+
+
+@parser
+def log_errors(output: str) -> tuple[str, ...]:
+    """`incus info --show-log`: what LXC calls an error, the first three, which are the causes of the later ones."""
+    lines = [line.split(" - ", 2)[-1].strip() for line in output.splitlines() if " ERROR " in line]
+    return tuple(lines[:3])

@@ -94,6 +94,15 @@ def test_pings() -> None:
     assert parse.pings("mtu 1442\nok 10.158.0.2\nno 203.0.113.1\n") == parse.Pings(1442, ("203.0.113.1",))
 
 
+def test_errors_of_an_instances_log() -> None:
+    first, *others = parse.log_errors((DATA / "show-log.txt").read_text())
+    assert first == (
+        'Operation not permitted - Failed to mount "proc" onto "/usr/lib/x86_64-linux-gnu/lxc/rootfs/proc"'
+    )
+    assert len(others) == 2
+    assert parse.log_errors("Name: smoke-node1\n") == ()
+
+
 @pytest.mark.parametrize("text", ["", "ok 10.158.0.2\n", "mtu x\n"])
 def test_pings_without_mtu_are_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -248,6 +257,26 @@ async def test_too_few_addresses_for_a_moment(triangle: Topology, hosts: dict[st
 async def test_too_few_addresses_for_good(triangle: Topology, hosts: dict[str, IncusHost]) -> None:
     hosts["node2"].on("incus launch *", status=1, stderr="Error: Insufficient dynamic addresses allocated")
     with pytest.raises(HostError, match="did not start in four attempts"):
+        await apply(triangle, hosts)
+
+
+async def test_an_instance_that_does_not_start_is_explained_by_its_own_log(
+    triangle: Topology, hosts: dict[str, IncusHost]
+) -> None:
+    hosts["node2"].on("incus launch *", status=1, stderr="Error: Failed to run: incusd forkstart: exit status 1")
+    hosts["node2"].on("incus info *", (DATA / "show-log.txt").read_text())
+    with pytest.raises(
+        HostError, match=r'smoke-node2.*failed: Operation not permitted - Failed to mount "proc"'
+    ) as caught:
+        await apply(triangle, hosts)
+    assert caught.value.host == "node2"
+    assert "incus info --project meshctl-smoke smoke-node2 --show-log" in caught.value.advice
+
+
+async def test_without_a_log_what_incus_said_counts(triangle: Topology, hosts: dict[str, IncusHost]) -> None:
+    hosts["node2"].on("incus launch *", status=1, stderr="Error: Image not found")
+    hosts["node2"].on("incus info *", status=1, stderr="Error: Instance not found")
+    with pytest.raises(HostError, match="failed: Error: Image not found"):
         await apply(triangle, hosts)
 
 
