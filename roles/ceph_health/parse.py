@@ -47,6 +47,12 @@ def present(config_dump: str) -> frozenset[tuple[str, str]]:
 
 
 @parser
+def founding(note: str) -> list[tuple[str, str]]:
+    """(who, name) of the settings that only the founding needs, as ceph_mon has noted them."""
+    return [(who, name) for who, name in json.loads(note)]
+
+
+@parser
 def ghosts(osd_dump: str) -> list[int]:
     """OSDs in `ceph osd dump` that were announced to the cluster and never came up."""
     return [osd["osd"] for osd in json.loads(osd_dump)["osds"] if "new" in osd["state"] and not osd["up"]]

@@ -1,7 +1,6 @@
 """All of Ceph at work: every placement group active+clean, HEALTH_OK without a warning, the founding over."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -77,12 +76,12 @@ class CephHealthRole(Role):
 
 async def _leftovers(host: Host) -> tuple[list[Command], list[int]] | None:
     """What takes back the settings, and the OSDs that were announced and never made; None when the founding is over."""
-    founding, config, osds = await survey(host, FOUNDING_NOTE, CONFIG_DUMP, OSD_DUMP, ok=(0, _ENOENT))
-    if founding.status == _ENOENT:
+    note, config, osds = await survey(host, FOUNDING_NOTE, CONFIG_DUMP, OSD_DUMP, ok=(0, _ENOENT))
+    if note.status == _ENOENT:
         return None
     present = config.read(parse.present)
-    settings = [Setting(who, name, "") for who, name in json.loads(founding.output) if (who, name) in present]
-    return [setting.remove for setting in settings], list(osds.read(parse.ghosts))
+    settings = [Setting(who, name, "") for who, name in note.read(parse.founding) if (who, name) in present]
+    return [setting.remove for setting in settings], osds.read(parse.ghosts)
 
 
 def _purge(osd: int) -> Command:

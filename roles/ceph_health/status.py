@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from meshctl.cluster import Cluster
 from meshctl.errors import HostError
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem
-from meshctl.roles.ceph import ask, mon_socket
+from meshctl.roles.ceph import MGR_STAT, OSD_DUMP, OSD_TREE, STATUS, Command, ask, mon_socket
 from meshctl.roles.condition import Condition, Disease, Finding, Part, PlacementGroup, State, split, told, why
 from meshctl.roles.parsing import parser
 from meshctl.topology import Node, Topology
@@ -25,8 +26,8 @@ DISEASES = (FLAG_LEFT, FULL_OSD)
 FLAGS = frozenset({"noout", "noin", "noup", "nodown", "norebalance", "nobackfill", "norecover", "noscrub", "pause"})
 _SKEW, _FULL = "MON_CLOCK_SKEW", ("OSD_NEARFULL", "OSD_BACKFILLFULL", "OSD_FULL", "POOL_FULL", "POOL_NEARFULL")
 _FLAG_CHECKS = frozenset({"OSDMAP_FLAGS", "OSD_FLAGS"})
-_NOWHERE = 2147483647
-"""CRUSH_ITEM_NONE: a place in an acting set that no OSD fills."""
+_PLACEMENT: Command = {"prefix": "pg dump", "dumpcontents": ["pgs_brief"], "to": "mgr"}
+_USAGE: Command = {"prefix": "osd df", "to": "mgr"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,37 +95,16 @@ def has_quorum(mon_status: str) -> bool:
 async def _look(host: Host) -> Look:
     """The managers apart: a dead one is silent, and must not make the monitors' answers wait."""
     monitors, managers = await asyncio.gather(
-        ask(host, {"prefix": "status"}, {"prefix": "osd dump"}, {"prefix": "osd tree"}, {"prefix": "mgr stat"}),
-        told(
-            ask(
-                host,
-                {"prefix": "pg dump", "dumpcontents": ["pgs_brief"], "to": "mgr"},
-                {"prefix": "osd df", "to": "mgr"},
-            )
-        ),
+        ask(host, STATUS, OSD_DUMP, OSD_TREE, MGR_STAT), told(ask(host, _PLACEMENT, _USAGE))
     )
     status, dump, tree, manager = monitors
     used, total = status.read(capacity)
-    look = Look(
-        host.name,
-        status.read(parse.status),
-        used,
-        total,
-        osds(dump.output, tree.output),
-        manager=manager.read(active_manager),
-    )
+    map_ = dump.read(partial(osds, osd_tree=tree.output))
+    look = Look(host.name, status.read(parse.status), used, total, map_, manager=manager.read(active_manager))
     if isinstance(managers, HostError):
         return look
-    return Look(
-        look.host,
-        look.status,
-        used,
-        total,
-        look.osds,
-        managers[1].read(utilization),
-        managers[0].read(groups),
-        look.manager,
-    )
+    placed, usage = managers
+    return replace(look, utilization=usage.read(utilization), groups=placed.read(groups))
 
 
 @parser
@@ -207,7 +187,10 @@ def _part(name: str, look: Look) -> Part:
 
 
 def placement(look: Look) -> tuple[PlacementGroup, ...]:
-    """Every placement group's copies by host; those of OSDs that are down don't count, whatever the manager says."""
+    """Every placement group's copies by host; those of OSDs that are down don't count, whatever the manager says.
+
+    Nor does a place that no OSD fills, which has CRUSH_ITEM_NONE (2147483647) as its number.
+    """
     return tuple(
         PlacementGroup(
             group.id,

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 
 from meshctl.roles.parsing import parser
 
-_NO_ADDRESS = frozenset({"", "-", ":/0"})
-
 
 @dataclass(frozen=True, slots=True)
 class MonStatus:

@@ -69,6 +69,18 @@ def table(output: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(cell.strip() for cell in row) for row in rows[1:])
 
 
+@parser
+def raft(output: str) -> dict[str, str]:
+    """The table of address and role of the database's nodes; a role of 0 votes."""
+    return {row[0]: row[1] for row in table(output)}
+
+
+@parser
+def instances(output: str) -> dict[str, int]:
+    """The table of how many instances each member has."""
+    return {name: int(count) for name, count in table(output)}
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """A systemd unit: whether it runs, and whether it will after a reboot."""

@@ -11,6 +11,7 @@ from meshctl.roles import incusapi
 from meshctl.roles.base import Problem
 from meshctl.roles.condition import Condition, Disease, Finding, Part, Quorum, State, nobody, split, told
 from meshctl.roles.incusapi import Member, Thing
+from meshctl.roles.parsing import understand
 from meshctl.topology import Topology
 
 from . import judge as gate
@@ -63,7 +64,7 @@ async def condition(cluster: Cluster) -> Condition:
 
 async def _daemon(host: Host) -> Daemon:
     server, raft = await asyncio.gather(incusapi.read(host, "/1.0", parse.server), host.query(RAFT))
-    return Daemon(server, {row[0]: row[1] for row in parse.table(raft.stdout)})
+    return Daemon(server, understand(host.name, RAFT, parse.raft, raft.stdout))
 
 
 async def _shared(cluster: Cluster, daemons: Mapping[str, Daemon]) -> Shared:
@@ -75,13 +76,16 @@ async def _shared(cluster: Cluster, daemons: Mapping[str, Daemon]) -> Shared:
     asked = [cluster.hosts[name] for name, daemon in daemons.items() if daemon.server.clustered]
     members, counted, things = await asyncio.gather(
         asyncio.gather(*(told(incusapi.read(h, incusapi.MEMBERS, incusapi.members, timeout=limit)) for h in asked)),
-        asyncio.gather(*(told(h.query(COUNTS, timeout=limit)) for h in asked)),
+        asyncio.gather(*(told(_instances(h, limit)) for h in asked)),
         asyncio.gather(*(told(_things(h, limit)) for h in asked)),
     )
     views = {host.name: view for host, view in zip(asked, members, strict=True) if not isinstance(view, HostError)}
-    tables = [parse.table(counts.stdout) for counts in counted if not isinstance(counts, HostError)]
-    counts = {name: int(count) for name, count in tables[0]} if tables else {}
+    counts = next((one for one in counted if not isinstance(one, HostError)), {})
     return Shared(views, counts, next((one for one in things if not isinstance(one, HostError)), ()))
+
+
+async def _instances(host: Host, seconds: float) -> dict[str, int]:
+    return understand(host.name, COUNTS, parse.instances, (await host.query(COUNTS, timeout=seconds)).stdout)
 
 
 async def _things(host: Host, seconds: float) -> tuple[Thing, ...]:

@@ -1,6 +1,7 @@
 """The parsers of every role: whatever a command prints, typed facts or a ValueError.
 
-They are discovered: every public function of a `parse.py` whose parameters are text, or JSON that was read already.
+They are discovered: every public function of a `parse.py` whose parameters are text, or JSON that was read already,
+and what is marked as a parser in a role's other modules.
 """
 
 import importlib
@@ -41,6 +42,9 @@ def modules() -> Iterator[tuple[str, ModuleType]]:
         name = f"{role}.parse"
         if (ROLES.parents[1] / "roles" / role / "parse.py").exists():
             yield name, importlib.import_module(f"meshctl.roles.{name}")
+        for ability in ("status", "absence", "removal"):
+            if (ROLES.parents[1] / "roles" / role / f"{ability}.py").exists():
+                yield f"{role}.{ability}", importlib.import_module(f"meshctl.roles.{role}.{ability}")
     for name in ELSEWHERE:
         yield name, importlib.import_module(f"meshctl.roles.{name}")
 
@@ -57,6 +61,8 @@ def found() -> dict[str, Parser]:
 
 def _reads(function: Parser, module: str) -> bool:
     """In `parse.py` every function has to be a parser or be named above; elsewhere those that look like one."""
+    if module.rpartition(".")[2] in {"status", "absence", "removal"}:
+        return hasattr(function, "__wrapped__")  # by @parser
     kinds = _parameters(function)
     known = all(kind in {str, bytes, Any} or kind in ALSO for kind in kinds)
     return module.endswith(".parse") or (bool(kinds) and known and not inspect.iscoroutinefunction(function))

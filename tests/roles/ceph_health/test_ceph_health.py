@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from meshctl.cluster import Cluster
-from meshctl.errors import WaitError
+from meshctl.errors import ParseError, WaitError
 from meshctl.roles.ceph import FOUNDING_KEY
 from meshctl.roles.ceph_health import parse
 from meshctl.roles.ceph_health.role import CephHealthRole
@@ -113,6 +113,12 @@ async def test_the_founding_does_not_end_before_all_is_clean(mesh: Topology, hos
         await CephHealthRole(hurried).apply(mesh.nodes[0], host, cluster_of(hurried, [host], tmp_path))
     assert host.world.keys
     assert host.ran == []
+
+
+async def test_a_note_of_the_founding_that_somebody_has_changed(cluster: Cluster, host: CephHost) -> None:
+    host.world.keys[FOUNDING_KEY] = "done"
+    with pytest.raises(ParseError, match="config-key get meshctl/founding"):
+        await CephHealthRole(cluster.topology).apply(cluster.topology.nodes[0], host, cluster)
 
 
 async def test_verify_tells_every_check(cluster: Cluster, host: CephHost) -> None:

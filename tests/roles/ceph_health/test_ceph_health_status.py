@@ -5,9 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from meshctl.roles.ceph_health import parse
-from meshctl.roles.ceph_health.status import Group, Look, Osds, diagnose, groups, judge, osds, placement, utilization
+from meshctl.roles.ceph_health.status import (
+    Group,
+    Look,
+    Osds,
+    condition,
+    diagnose,
+    groups,
+    judge,
+    osds,
+    placement,
+    utilization,
+)
 from meshctl.roles.condition import Part, PlacementGroup, State
 from tests.roles import golden
+from tests.roles.cephworld import CephHost, World, cluster_of
 
 DATA = Path(__file__).parent / "data"
 MESH = golden.topology("triangle")
@@ -28,6 +40,14 @@ def healthy() -> Look:
         groups(data("pgs")),
         "node1",
     )
+
+
+async def test_a_map_in_a_form_that_nobody_here_knows_is_no_crash(tmp_path: Path) -> None:
+    world = World(status=json.loads(data("status")), standbys=["node1"], refused={"pg dump": 22, "osd df": 22})
+    hosts = [CephHost(name=node.name, world=world, mon={"quorum": [0]}) for node in MESH.nodes]
+    found = await condition(cluster_of(MESH, hosts, tmp_path))
+    assert found.state is State.BROKEN
+    assert found.detail.startswith("node1: `ceph osd dump` should print")
 
 
 def test_a_healthy_cluster() -> None:

@@ -58,6 +58,15 @@ def test_an_empty_table() -> None:
     assert parse.table("+---+\n| ADDRESS |\n+---+\n") == ()
 
 
+def test_voters_and_instances() -> None:
+    rows = "| address | role |\n| 10.50.1.1:8443 | 0 |\n| 10.50.1.2:8443 | 1 |\n"
+    assert parse.raft(rows) == {"10.50.1.1:8443": "0", "10.50.1.2:8443": "1"}
+    assert parse.instances("| name | COUNT(*) |\n| node1 | 2 |\n") == {"node1": 2}
+    for wrong in ("| address |\n| 10.50.1.1:8443 |\n", "| name | COUNT(*) |\n| node1 | many |\n"):
+        with pytest.raises(ValueError, match=r"\w"):
+            parse.instances(wrong)
+
+
 def test_names_leave_out_what_incus_has_by_itself() -> None:
     assert parse.names(["/1.0/projects/default", "/1.0/projects/p1"]) == ("p1",)
     assert parse.names(["/1.0/instances/c1?project=p1"]) == ("c1",)
