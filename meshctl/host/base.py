@@ -1,6 +1,6 @@
 """The only way to touch a machine.
 
-`query` reads, `run` may change, `put` writes files. Commands are argv lists, quoted in one place (`ssh.py`). What
+`query` reads, `run` may change, `put` writes files. Commands are argv lists, quoted in one place (`quoting.py`). What
 counts as a change is decided here and nowhere else: every `run`, and every file that `put` had to write.
 """
 

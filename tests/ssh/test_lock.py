@@ -172,7 +172,7 @@ async def test_a_stale_controller_changes_nothing(
         lock._pulse.cancel()  # it hears nothing of its loss
         lock._lose = lambda *_, **__: None  # type: ignore[method-assign]
         await take_over(other, limits, stack)
-        answer = await host._execute(["touch", str(ran)], b"", 5, lock.before)
+        answer = await host._commands.execute(["touch", str(ran)], b"", 5, lock.before)
         assert answer.status == LOST
         del lock._lose
         lease._inside = False  # its body is this test, which goes on
@@ -321,7 +321,7 @@ async def test_an_emptied_folder_is_a_lost_lock(host: SshHost, other: SshHost, l
         with pytest.raises(LostLockError):
             await host.run(["touch", str(mark)], reason="test")
     async with locked({"node1": other}, BOB, limits=limits):
-        assert (await host._execute(["touch", str(mark)], b"", 5, lease._locks[0].before)).status == LOST
+        assert (await host._commands.execute(["touch", str(mark)], b"", 5, lease._locks[0].before)).status == LOST
         with pytest.raises(LostLockError):
             await host.run(["touch", str(mark)], reason="test")
     assert not mark.exists()

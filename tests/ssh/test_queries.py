@@ -95,7 +95,7 @@ async def test_binary_and_large_output(host: SshHost, tmp_path: Path, count: int
     content = bytes(range(256)) * 4096 + b"\0" * 513 + b"ends without newline"
     (tmp_path / "blob").write_bytes(content)
     command = ["sh", "-c", 'cat "$1"; cat "$1" >&2', "sh", str(tmp_path / "blob")]
-    results = await asyncio.gather(*(host._ask(command, 20) for _ in range(count)))
+    results = await asyncio.gather(*(host._queries.ask(command, 20) for _ in range(count)))
     assert all((answer.stdout, answer.stderr) == (content, content) for answer in results)
 
 
@@ -115,8 +115,8 @@ async def test_arguments_arrive_as_they_are(host: SshHost, argument: str) -> Non
 
 async def test_every_character_below_256_as_an_argument(host: SshHost) -> None:
     everything = "".join(map(chr, range(1, 256)))
-    alone = await host._ask(printed(everything), 20)
-    together = await asyncio.gather(host._ask(printed(everything), 20), host._ask(["true"], 20))
+    alone = await host._queries.ask(printed(everything), 20)
+    together = await asyncio.gather(host._queries.ask(printed(everything), 20), host._queries.ask(["true"], 20))
     assert alone.stdout == together[0].stdout == f"[{everything}]".encode()
 
 

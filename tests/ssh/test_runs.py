@@ -57,7 +57,7 @@ async def test_it_ends_at_its_deadline_on_the_host_too(host: SshHost, tmp_path: 
 async def test_a_host_that_never_ends_a_command_is_not_believed_forever(
     server: Server, host: SshHost, others: int
 ) -> None:
-    host._grace = 0.2
+    host._commands.grace = 0.2
     server.login_shell = ("/bin/sh", "-c", "exec sleep 20")
     async with asyncio.timeout(5):
         results = await asyncio.gather(
