@@ -18,12 +18,12 @@
     │   ├── LockedError      5   another run holds the host's lock
     │   └── LostLockError    5   this run's lock is gone; nothing more is changed
     ├── WaitError            4   a condition did not come true before its deadline
-    ├── UnhealthyError       4   a layer's gate failed
     ├── SecretsError         1   the state folder or a key in it can't be used
     └── LabError             1   the rehearsal lab (meshctl/lab/errors.py)
 
-Foreign exceptions are translated once, where they arise: asyncssh's in `host/ssh.py`, pydantic's and
-PyYAML's in `topology/loader.py`.
+Foreign exceptions are translated once, where they arise: asyncssh's in `host/dial.py` and `host/channel.py`,
+pydantic's and PyYAML's in `topology/loader.py`, those of the operator's own disk in `state.py`. An error that only one
+module raises stands there and is a branch of this tree (`PlanError`, `HostsUnreachableError`).
 """
 
 from collections.abc import Sequence
@@ -164,12 +164,6 @@ class WaitError(MeshctlError):
         self.seen = seen
         tail = f"; last seen: {seen}" if seen else ""
         super().__init__(f"waited {seconds:g} s for {what}{tail}", advice=advice)
-
-
-class UnhealthyError(MeshctlError):
-    """A layer's gate did not pass; its problems are in the report."""
-
-    exit_code = 4
 
 
 class SecretsError(MeshctlError):

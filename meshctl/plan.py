@@ -33,10 +33,6 @@ class Plan:
         """The steps, each after all it needs; the same every time."""
         return [self.steps[step_id] for step_id in nx.lexicographical_topological_sort(self.graph)]
 
-    def successors(self, step_id: str) -> list[str]:
-        """The steps that directly need this one."""
-        return list(self.graph.successors(step_id))
-
     def ancestors(self, step_id: str) -> set[str]:
         """All steps that must have succeeded before this one."""
         return nx.ancestors(self.graph, step_id)

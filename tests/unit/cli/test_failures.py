@@ -5,7 +5,7 @@ import click
 import pytest
 
 from meshctl.cli.failures import report
-from meshctl.errors import CommandError, ConnectError, MeshctlError, RefusedError, UnhealthyError, WaitError
+from meshctl.errors import CommandError, ConnectError, MeshctlError, RefusedError, WaitError
 from meshctl.topology import Finding, TopologyError
 
 
@@ -16,7 +16,6 @@ from meshctl.topology import Finding, TopologyError
         (CommandError("node1", ["false"], 1, "no"), 1),
         (TopologyError(Path("t.yaml"), [Finding(1, 2, "mesh", "wrong")]), 3),
         (WaitError("rain", 3), 4),
-        (UnhealthyError("x"), 4),
         (RefusedError("node1", "would erase /dev/sda"), 6),
         (KeyboardInterrupt(), 130),
         (click.Abort(), 130),
