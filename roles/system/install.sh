@@ -2,17 +2,20 @@
 # repository, then "--", then the packages. Debian's packages start half-configured daemons (a standalone OVN database, a
 # FRR without configuration): while policy-rc.d says 101 they don't. It goes away however this script ends; one that
 # the operator made stays.
+# MESHCTL_ROOT is the root of another system (for tests).
 
-policy=/usr/sbin/policy-rc.d
+root=${MESHCTL_ROOT-}
+policy=$root/usr/sbin/policy-rc.d
 mark='# meshctl: nothing starts while packages are being installed'
-log=/var/log/meshctl-packages.log
+log=$root/var/log/meshctl-packages.log
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
 # A second installation waits for the first one, which goes on even when its controller is gone.
-exec 9>/run/meshctl-packages.lock
+exec 9>"$root/run/meshctl-packages.lock"
 flock 9
 trap '' HUP PIPE
 exec 3>&2 >>"$log" 2>&1 </dev/null
+began=$(wc -c <"$log")
 date
 
 allow_starts() { ! grep -qsxF "$mark" "$policy" || rm -f "$policy"; }
@@ -39,11 +42,20 @@ repair() {
     return 1
 }
 
+update() { apt-get -q -o DPkg::Lock::Timeout=120 update; }
+
+# The fingerprints of all keys in a file; those of subkeys come with their key.
+fingerprints() {
+    gpg --batch --show-keys --with-colons "$1" | awk -F: '$1 == "pub" { own = 1 } $1 == "fpr" && own { print $10; own = 0 }'
+}
+
 fetch_key() {
     [ -s "$2" ] && return
+    command -v gpg || update # a fresh host has no lists; what it says about the repository without a key doesn't matter
     apt install ca-certificates gpg || return
-    /usr/lib/apt/apt-helper download-file "$1" "$2.new" || return
-    gpg --batch --show-keys --with-colons "$2.new" | grep -qx "fpr:::::::::$3:" || { echo "$1 is not key $3"; return 1; }
+    "$root/usr/lib/apt/apt-helper" download-file "$1" "$2.new" || return
+    found=$(fingerprints "$2.new")
+    [ "$found" = "$3" ] || { echo "E: $1 has the key $found, expected is $3 alone"; return 1; }
     mv "$2.new" "$2"
 }
 
@@ -52,15 +64,18 @@ install_all() {
     repair || return
     apt -f install || return
     while [ "$1" != -- ]; do
-        mkdir -p /etc/apt/keyrings && fetch_key "$1" "$2" "$3" || return
+        mkdir -p "$root/etc/apt/keyrings" && fetch_key "$1" "$root$2" "$3" || return
         shift 3
     done
     shift
-    apt-get -q -o DPkg::Lock::Timeout=120 update || return
+    update || return
     apt install "$@"
 }
 
 install_all "$@" 3>&- 9>&-
 status=$?
-[ $status = 0 ] || { grep -E '^(E|dpkg|W): |error' "$log" | tail -n 3; echo "all of it: $log"; } >&3
+[ $status = 0 ] || {
+    tail -c "+$((began + 1))" "$log" | grep -E '^(E|dpkg|W): |error' | tail -n 3
+    echo "all of it: $log"
+} >&3
 exit $status

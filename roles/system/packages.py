@@ -10,7 +10,6 @@ from meshctl.roles.distributions import Distribution, Repository
 from meshctl.topology import Topology
 
 INSTALL = Path(__file__).with_name("install.sh").read_bytes()
-MARK = "# meshctl: nothing starts while packages are being installed"
 
 
 def distribution(host: Host, os_release: str) -> Distribution:

@@ -1,4 +1,3 @@
-import subprocess
 from ipaddress import IPv4Address
 
 import pytest
@@ -65,11 +64,6 @@ def test_foreign_repositories_are_pinned_to_a_key() -> None:
     assert path == "/etc/apt/sources.list.d/zabbly-incus-lts-6.0.sources"
     assert b"Suites: noble\n" in file.content
     assert b"Signed-By: /etc/apt/keyrings/zabbly-incus-lts-6.0.asc\n" in file.content
-
-
-def test_installer_is_plain_shell() -> None:
-    subprocess.run(["sh", "-n"], input=packages.INSTALL, check=True)
-    assert packages.MARK.encode() in packages.INSTALL
 
 
 def test_unknown_distributions_are_not_found() -> None:
