@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,11 @@ class Ended:
     said: str
 
     @property
-    def struck(self) -> str:
-        """Where the disturbance came; "" if it did not."""
-        return next((line[len(STRUCK) :] for line in self.said.splitlines() if line.startswith(STRUCK)), "")
+    def struck(self) -> tuple[str, str] | None:
+        """Which point was met, and where that was; None if none was."""
+        lines = (line[len(STRUCK) :] for line in self.said.splitlines() if line.startswith(STRUCK))
+        point, _, where = next(lines, "").partition("\t")
+        return (point, where) if point else None
 
     @property
     def too_slow(self) -> bool:
@@ -99,12 +102,13 @@ class Arena:
         words = ["meshctl", "-o", "json", f"--lab={self.name}", *more, "bootstrap", str(self.topology), "--yes"]
         return self._run(words)
 
-    def disturbed(self, point: Point) -> Ended:
-        """The same, until it meets the point and ends in whatever way; again if hosts were too slow to get there."""
+    def disturbed(self, points: Sequence[Point]) -> Ended:
+        """The same, until it meets one of the points and ends in whatever way; again if hosts were too slow."""
         log = self.folder / "disturbed.jsonl"
+        armed = "".join(f"{point}\t{self.journal.moment(point)}\n" for point in points)
         for _attempt in range(_ATTEMPTS):
             log.unlink(missing_ok=True)
-            done = self._run(["tests.matrix.controller", self.name, str(self.topology), str(log), str(point)])
+            done = self._run(["tests.matrix.controller", self.name, str(self.topology), str(log)], armed)
             if done.struck or not done.too_slow:
                 break
         return done
@@ -133,9 +137,10 @@ class Arena:
             if not found or time.monotonic() > ends:
                 return found
 
-    def _run(self, module: list[str]) -> Ended:
+    def _run(self, module: list[str], stdin: str = "") -> Ended:
+        argv = [sys.executable, "-m", *module]
         done = subprocess.run(
-            [sys.executable, "-m", *module], cwd=ROOT, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
+            argv, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
         )
         report = json.loads(done.stdout) if done.stdout.startswith("{") else {}
         return Ended(done.returncode, report, done.stderr)

@@ -1,6 +1,7 @@
-"""`python -m tests.matrix.controller LAB TOPOLOGY LOG POINT`: a real bootstrap that is disturbed at one point.
+"""`python -m tests.matrix.controller LAB TOPOLOGY LOG`: a real bootstrap that is disturbed at the first point it meets.
 
-The disturbance comes from inside, out of a reader of the run's own events: only so it strikes exactly there.
+Standard input has the points, a line each: `POINT<tab>MOMENT`. The disturbance comes from inside, out of a reader of
+the run's own events: only so it strikes exactly there.
 """
 
 import asyncio
@@ -8,7 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from meshctl.cli.converge import Job, run
@@ -17,7 +19,7 @@ from meshctl.cli.options import Options
 from meshctl.events import Changed, Event, RunStarted, StepFinished
 from meshctl.lab import cgroups, running
 from meshctl.topology import load
-from tests.matrix.points import Point
+from tests.matrix.points import Point, moment
 
 SOON = 0.05
 """Seconds after a command was sent: it runs on the host by then, unless it takes less."""
@@ -26,37 +28,34 @@ STRUCK = "matrix: struck "
 
 
 class Trap:
-    """A reader of events that strikes once: at its point, and at the end of the step if that came without it."""
+    """A reader of events that strikes once, at the first of its points that the run meets."""
 
-    def __init__(self, point: Point, strike: Callable[[], None]) -> None:
-        self._point = point
+    def __init__(self, armed: Mapping[str, list[Point]], strike: Callable[[Point], None]) -> None:
+        self._armed = armed
         self._strike = strike
-        self._seen = 0
         self._struck = False
 
     def take(self, event: Event) -> None:
         """See the class."""
         match event:
-            case RunStarted() if self._point.when == "start":
-                self._spring("at the start of the run")
-            case Changed(change) if self._point.step in {"*", change.step} and self._point.host in {"", change.host}:
-                self._seen += 1
-                if self._seen == self._point.number:
-                    self._at(f"{change.kind} {change.target}")
-            case StepFinished(result) if result.step.id == self._point.step:
-                self._spring(f"at the end of {result.step.id}, {result.state}")
+            case RunStarted():
+                self._meet("start ", "start of the run")
+            case Changed(change):
+                self._meet(moment(asdict(change)), f"{change.kind} {change.target}")
+            case StepFinished(result) if result.state.good:
+                self._meet(f"end {result.step.id}", result.step.id)
 
-    def _at(self, change: str) -> None:
-        if self._point.when == "before":
-            self._spring(f"before {change}")
+    def _meet(self, now: str, where: str) -> None:
+        points = self._armed.get(now)
+        if not points or self._struck:
+            return
+        self._struck = True
+        point = points[0]
+        print(f"{STRUCK}{point}\t{where[:200]}", file=sys.stderr, flush=True)
+        if point.when == "during":
+            asyncio.get_running_loop().call_later(SOON, self._strike, point)
         else:
-            asyncio.get_running_loop().call_later(SOON, self._spring, f"during {change}")
-
-    def _spring(self, where: str) -> None:
-        if not self._struck:
-            self._struck = True
-            print(f"{STRUCK}{where[:200]}", file=sys.stderr, flush=True)
-            self._strike()
+            self._strike(point)
 
 
 def kill() -> None:
@@ -85,10 +84,22 @@ def _name(pid: int) -> str:
 
 def main() -> int:
     """The exit code of the bootstrap, if it gets that far."""
-    lab, topology, log, text = sys.argv[1:]
-    point = Point.parse(text)
-    strikes = {"kill": kill, "power": lambda: cut_power(lab, point.host), "ssh": lambda: cut_ssh(lab, point.host)}
-    trap = Trap(point, strikes[point.kind])
+    lab, topology, log = sys.argv[1:]
+    armed: dict[str, list[Point]] = {}
+    for line in sys.stdin.read().splitlines():
+        text, now = line.split("\t")
+        armed.setdefault(now, []).append(Point.parse(text))
+
+    def strike(point: Point) -> None:
+        match point.kind:
+            case "kill":
+                kill()
+            case "power":
+                cut_power(lab, point.host)
+            case "ssh":
+                cut_ssh(lab, point.host)
+
+    trap = Trap(armed, strike)
     try:
         options = Options(lab=lab, output="json", log_file=Path(log))
         return run(Job("bootstrap", load(Path(topology)), options, accept_new=False, watch=(trap.take,)))

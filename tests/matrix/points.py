@@ -1,15 +1,17 @@
 """Where a run is disturbed: generated from the journal of one that wasn't."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import networkx as nx
-
 TOGETHER = 0.005
 """Seconds between two written files of one `put`: they are noted one after the other, when all are there."""
+
+_NEW_EACH_TIME = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{12,}\b|\b\d{2,}\b|[A-Za-z0-9+/_-]{40,}=*")
+"""What differs between two runs from the same start: identities, hashes, process ids, times, tokens."""
 
 Kind = Literal["kill", "power", "ssh"]
 When = Literal["start", "before", "during", "end"]
@@ -22,7 +24,7 @@ class Point:
     kind: Kind
     """SIGKILL to the controller, a power loss of `host`, or the end of every SSH connection to `host`."""
     step: str
-    """"" is the run itself, and `*` is any step: changes are counted from the start of the run then."""
+    """"" is the run itself."""
     when: When
     number: int = 0
     host: str = ""
@@ -56,10 +58,18 @@ class Journal:
         of = {step["id"]: [c for c in changes if c["step"] == step["id"]] for step in steps}
         return cls({step["id"]: step["needs"] for step in steps}, of)
 
+    def moment(self, point: Point) -> str:
+        """What a run's event must be to be this point, however much of its step earlier runs have done."""
+        if not point.number:
+            return f"{point.when} {point.step}"
+        own = [change for change in self.changes[point.step] if point.host in {"", change["host"]}]
+        return moment(own[point.number - 1])
 
-def every(changes: int) -> Point:
-    """The end of each run that has made so many changes: a cluster made by many runs, each killed soon."""
-    return Point("kill", "*", "before", changes + 1)
+
+def moment(change: Mapping[str, Any]) -> str:
+    """A change by what it does: the same in every run from the same start, whatever went before it."""
+    target = _NEW_EACH_TIME.sub("*", change["target"])
+    return f"{change['step']} {change['host']} {change['kind']} {target}"
 
 
 def points(journal: Journal) -> list[Point]:
@@ -94,30 +104,3 @@ def _middles(kind: Kind, step: str, changes: Sequence[Mapping[str, Any]]) -> Ite
     for host in sorted({change["host"] for change in changes}):
         own = [change for change in changes if change["host"] == host]
         yield Point(kind, step, "during", len(own) // 2 + 1, host)
-
-
-def chains(journal: Journal, wanted: Sequence[Point], longest: int) -> list[tuple[Point, ...]]:
-    """All points, in groups that one bootstrap can meet one after the other.
-
-    The step of each has needed the step of the one before (through others, maybe), so that it had not begun
-    when that one struck: what it meets is a whole step, not the rest of one.
-    """
-    graph: nx.DiGraph[str] = nx.DiGraph((need, step) for step, needs in journal.needs.items() for need in needs)
-    graph.add_nodes_from(journal.needs)
-    before = {"": set(), **{step: {"", *nx.ancestors(graph, step)} for step in journal.needs}}
-    left: dict[str, list[Point]] = {step: [] for step in before}
-    for point in wanted:
-        left[point.step].append(point)
-    made = []
-    while any(left.values()):
-        steps = _longest([step for step in left if left[step]], before)
-        made.append(tuple(left[step].pop(0) for step in steps[:longest]))
-    return made
-
-
-def _longest(steps: Sequence[str], before: Mapping[str, Collection[str]]) -> list[str]:
-    """The longest way through these steps (in an order that works), each needing the one before."""
-    ways: dict[str, list[str]] = {}
-    for step in steps:
-        ways[step] = [*max((ways[other] for other in ways if other in before[step]), key=len, default=[]), step]
-    return max(ways.values(), key=len)

@@ -38,14 +38,13 @@ class Results:
         return bool(self.last.get(str(point), {}).get("ok"))
 
     def add(self, verdict: Verdict) -> None:
-        """Keep a verdict; of a group that failed no point is known to be at fault, so each is to be tried alone."""
-        alone = len(verdict.points) == 1
-        for number, point in enumerate(verdict.points):
+        """Keep a verdict; of several points that failed together none is known to be at fault."""
+        for point, where in verdict.struck.items():
             line = {
                 "point": str(point),
                 "ok": verdict.ok,
-                "struck": verdict.struck[number] if number < len(verdict.struck) else "",
-                "with": [] if alone else [str(other) for other in verdict.points if other != point],
+                "struck": where,
+                "with": [str(other) for other in verdict.struck if other != point],
                 "runs": verdict.runs,
                 "faults": verdict.faults[:60],
                 "said": [text for text in verdict.said if text.startswith(f"{point}: ")],
@@ -71,6 +70,6 @@ class Results:
             )
         ]
         for line in failed:
-            said += [f"FAILED {line['point']} (with {line['with'] or 'no other'}), struck {line['struck']}"]
+            said += [f"FAILED {line['point']} (with {len(line['with'])} others), struck {line['struck']}"]
             said += [f"    {fault}" for fault in line["faults"][:10]]
         return "\n".join(said)

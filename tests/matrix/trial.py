@@ -5,18 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.matrix.arena import Arena, Ended
-from tests.matrix.points import Point, every
+from tests.matrix.points import Point
 
 KILLED = -9
 
 
 @dataclass
 class Verdict:
-    """What came of the points that one bootstrap met, in their order."""
+    """What came of the points that one cluster met while it was made."""
 
-    points: tuple[Point, ...]
-    struck: list[str] = field(default_factory=list)
-    """Where each disturbance really came."""
+    struck: dict[Point, str] = field(default_factory=dict)
+    """Where each disturbance came, in their order; without the points that no run met, whose changes were made already."""
     said: list[str] = field(default_factory=list)
     """What the operator was told by each run that could still say something."""
     faults: list[str] = field(default_factory=list)
@@ -31,42 +30,38 @@ class Verdict:
 
 
 def trial(arena: Arena, points: Sequence[Point]) -> Verdict:
-    """From empty hosts: meet every point, then run undisturbed, and compare with a run that never was disturbed."""
-    verdict, began = Verdict(tuple(points)), time.monotonic()
+    """From empty hosts: run again and again, each run disturbed at the first of the points it meets, until one ends.
+
+    Then run undisturbed, and compare with a run that never was disturbed.
+    """
+    verdict, began, left = Verdict(), time.monotonic(), list(points)
     arena.reset()
-    for point in points:
-        done = arena.disturbed(point)
-        verdict.struck.append(done.struck)
+    while left:
+        done = arena.disturbed(left)
+        if not done.struck:
+            verdict.faults += [] if done.code == 0 else [f"undisturbed, it ended with {done.code}: {_ending(done)}"]
+            break
+        point = Point.parse(done.struck[0])
+        left.remove(point)
+        verdict.struck[point] = done.struck[1]
         verdict.faults += [f"{point}: {fault}" for fault in _judge(point, done)]
         verdict.said += [f"{point}: {text}" for text in _told(done)]
-        if point.kind == "power" and done.struck:
+        if point.kind == "power":
             arena.power_on(point.host)
+    verdict.faults += _judge_end(arena, verdict)
+    verdict.seconds = time.monotonic() - began
+    return verdict
+
+
+def _judge_end(arena: Arena, verdict: Verdict) -> list[str]:
     arena.runs = 0
     done = arena.patient_bootstrap()
     verdict.runs = arena.runs
-    if done.code:
-        verdict.faults.append(f"the run afterwards ended with {done.code}: {done.said[-3000:]} {_told(done)}")
-    else:
-        verdict.faults += _compare(arena)
-    verdict.seconds = time.monotonic() - began
-    return verdict
+    return [f"the run afterwards ended with {done.code}: {_ending(done)}"] if done.code else _compare(arena)
 
 
-def storm(arena: Arena, changes: int, *, most: int = 500) -> Verdict:
-    """From empty hosts: run again and again, each run killed after so many changes, until one ends by itself."""
-    point, began = every(changes), time.monotonic()
-    verdict = Verdict((point,))
-    arena.reset()
-    while (done := arena.disturbed(point)).code == KILLED and len(verdict.struck) < most:
-        verdict.struck.append(done.struck)
-    if done.code:
-        verdict.faults.append(
-            f"run {len(verdict.struck) + 1} ended with {done.code}: {done.said[-3000:]} {_told(done)}"
-        )
-    else:
-        verdict.faults += _compare(arena)
-    verdict.seconds = time.monotonic() - began
-    return verdict
+def _ending(done: Ended) -> str:
+    return f"{done.said[-3000:]} {_told(done)}"
 
 
 def _compare(arena: Arena) -> list[str]:
@@ -75,8 +70,6 @@ def _compare(arena: Arena) -> list[str]:
 
 def _judge(point: Point, done: Ended) -> list[str]:
     """What the disturbed run itself should have done and didn't."""
-    if not done.struck:
-        return [f"the run ended with {done.code} before that: {done.said[-2000:]}"]
     if point.kind == "kill":
         return [] if done.code == KILLED else [f"the controller ended with {done.code}"]
     if done.code == 0:

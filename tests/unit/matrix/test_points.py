@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.matrix.endstate import difference
-from tests.matrix.points import Journal, Point, chains, points
+from tests.matrix.points import Journal, Point, moment, points
 
 STEPS = {"a@x": [], "a@y": [], "a.verify": ["a@x", "a@y"], "b@x": ["a.verify"], "b.verify": ["b@x"]}
 CHANGES = [
@@ -24,7 +24,10 @@ def journal(tmp_path: Path) -> Journal:
     lines: list[dict[str, Any]] = [
         {"event": "run_started", "steps": [{"id": step, "needs": needs} for step, needs in STEPS.items()]}
     ]
-    lines += [{"event": "changed", "step": s, "host": h, "kind": k, "at": at} for s, h, k, at in CHANGES]
+    lines += [
+        {"event": "changed", "step": s, "host": h, "kind": k, "target": f"set {at * 1000:05.0f}", "at": at}
+        for s, h, k, at in CHANGES
+    ]
     path = tmp_path / "run.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
     return Journal.read(path)
@@ -44,16 +47,25 @@ def test_every_boundary_and_every_change(journal: Journal) -> None:
     assert [str(Point.parse(text)) for text in found] == found
 
 
-def test_groups_have_every_point_once_and_each_step_is_new(journal: Journal) -> None:
-    wanted = points(journal)
-    groups = chains(journal, wanted, 16)
-    assert sorted(str(point) for group in groups for point in group) == sorted(map(str, wanted))
-    for group in groups:
-        steps = [point.step for point in group]
-        assert len(set(steps)) == len(steps)
-        assert not {"a@x", "a@y"} <= set(steps), "neither needs the other"
-    assert [point.step for point in groups[0]] == ["", "a@x", "a.verify", "b@x", "b.verify"]
-    assert {len(group) for group in chains(journal, wanted, 1)} == {1}
+def test_a_change_is_known_by_what_it_does(journal: Journal) -> None:
+    assert journal.moment(Point.parse("kill::start")) == "start "
+    assert journal.moment(Point.parse("kill:a@x:end")) == "end a@x"
+    assert journal.moment(Point.parse("kill:a@x:before-3")) == "a@x x command set *"
+    assert journal.moment(Point.parse("kill:b@x:during-2")) == "b@x y service set *"
+    assert journal.moment(Point.parse("power:b@x:during-1:y")) == "b@x y service set *"
+
+
+@pytest.mark.parametrize(
+    ("target", "known"),
+    [
+        ("ceph-osd -i 0 --osd-uuid 3f0c2a94-7a30-4d2e-9b59-0f4e2ab0c1d2", "ceph-osd -i 0 --osd-uuid *"),
+        ("kill 4711", "kill *"),
+        ("/etc/frr/frr.conf", "/etc/frr/frr.conf"),
+    ],
+)
+def test_what_differs_between_two_runs_does_not_count(target: str, known: str) -> None:
+    change = {"step": "s", "host": "h", "kind": "command", "target": target}
+    assert moment(change) == f"s h command {known}"
 
 
 def test_end_states_are_compared_line_by_line() -> None:
