@@ -8,7 +8,7 @@ import click
 
 from meshctl.cli.consent import must_ask
 from meshctl.cli.limits import LimitedCommand, limit_options, limits_of
-from meshctl.cli.options import Options, accept_new_option, topology_argument
+from meshctl.cli.options import Options, Seconds, accept_new_option, topology_argument
 from meshctl.cli.wiping import named_disks, wipe_option
 
 
@@ -46,7 +46,7 @@ def bootstrap(options: Options, /, topology: Path, *, yes: bool, accept_new: boo
 @topology_argument
 @click.option(
     "--wait",
-    type=click.FloatRange(0),
+    type=Seconds(0),
     metavar="SECONDS",
     default=10.0,
     show_default=True,

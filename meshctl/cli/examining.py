@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meshctl.cli.options import Options
+from meshctl.cli.options import Options, Seconds
 
 if TYPE_CHECKING:
     from meshctl.condition.gather import Examination
@@ -26,7 +26,7 @@ _KNOCK, _LEAST = 1.0, 0.5
 
 patience_option = click.option(
     "--patience",
-    type=click.FloatRange(0.5, 600),
+    type=Seconds(0.5, 600),
     default=5.0,
     show_default=True,
     metavar="SECONDS",

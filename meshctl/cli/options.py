@@ -1,10 +1,11 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
 """The options that stand before every command."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -89,6 +90,20 @@ class Options:
         if self.ssh_config:
             words.append(f"--ssh-config={self.ssh_config}")
         return " ".join(words)
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, at most a day. `nan` passes the comparisons of FloatRange, but not these."""
+
+    def __init__(self, least: float, most: float = 86400) -> None:
+        super().__init__(least, most)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. Fails as click's types do."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return number
 
 
 topology_argument = click.argument("topology", metavar="TOPOLOGY", type=click.Path(path_type=Path))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meshctl.cli.examining import COLOURS, UNHEALTHY, Style, examination, hanging, patience_option, width
-from meshctl.cli.options import Options, topology_argument
+from meshctl.cli.options import Options, Seconds, topology_argument
 from meshctl.cli.output import coloured, emit_json
 
 if TYPE_CHECKING:
@@ -26,7 +26,14 @@ _CLEAR = "\x1b[H\x1b[2J"
 @click.command(short_help="All layers on one screen, in seconds, whoever is down.")
 @topology_argument
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
-@click.option("--every", type=click.FloatRange(0.5), default=2.0, metavar="SECONDS", help="Pause of --watch; 2.")
+@click.option(
+    "--every",
+    type=Seconds(0.5),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Pause between two looks of --watch.",
+)
 @patience_option
 @click.pass_obj
 def status(options: Options, topology: Path, *, watch: bool, every: float, patience: float) -> int:
