@@ -6,7 +6,7 @@ from enum import Enum
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
-from meshctl.errors import HostError, MeshctlError, RefusedError
+from meshctl.errors import HostError, MeshctlError, RefusedError, shown
 from meshctl.host.base import Files, Host
 from meshctl.topology import Node, Topology
 
@@ -56,7 +56,7 @@ def problem_of(error: MeshctlError, host: str) -> Problem:
         what=error.message,
         expected="",
         seen=getattr(error, "stderr", "") or getattr(error, "seen", ""),
-        command=" ".join(getattr(error, "argv", ())),
+        command=shown(getattr(error, "argv", ())),
         advice=error.advice,
         refused=isinstance(error, RefusedError),
     )
