@@ -1,7 +1,8 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
 """`discover`: from live hosts to a topology file."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from meshctl.discover.survey import Found, Survey
     from meshctl.discover.write import Frame
     from meshctl.topology import Topology
+    from meshctl.topology.document import Document
 
 _INVALID = 3
+_AS_IN_FILES = "Names, user and port are as in a topology file: docs/topology.md."
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ def discover(options: Options, /, topology: Path | None, out: Path | None, *, ac
 
     from meshctl.errors import UsageError
 
-    if out and out.exists():
-        raise UsageError(f"{out} is there already, and is not overwritten", advice="Choose another --out.")
+    if out and (out.exists() or not out.parent.is_dir()):
+        what = "is there already, and is not overwritten" if out.exists() else "can't be made: there is no such folder"
+        raise UsageError(f"{out} {what}", advice="Choose another --out.")
     if bool(topology) == bool(asked["hosts"]):
         raise UsageError("either --host or a topology says which hosts", advice="meshctl discover --host 192.0.2.11 …")
     wanted = _from_topology(topology, asked, accept_new) if topology else _from_hosts(asked, accept_new)
@@ -59,30 +63,42 @@ def discover(options: Options, /, topology: Path | None, out: Path | None, *, ac
 
 
 def _from_hosts(asked: Mapping[str, Any], accept_new: bool) -> Wanted:  # noqa: FBT001  (a flag passed on)
+    from meshctl.discover.write import Frame
+    from meshctl.topology.resolve import resolve
+
+    pairs = [(name, address) for name, _, address in (text.rpartition("=") for text in asked["hosts"])]
+    document = _document(asked, pairs)
+    named = {f"host{i}": name for i, (name, _) in enumerate(pairs, 1) if name}
+    frame = Frame(document.cluster, document.ssh, asked["pin_macs"], _today())
+    return Wanted(resolve(document, Path("the command line")), frame, named, accept_new)
+
+
+def _document(asked: Mapping[str, Any], pairs: Sequence[tuple[str, str]]) -> "Document":
+    """A topology with no more than the hosts to look at. Raises UsageError for what no topology can have."""
     from ipaddress import AddressValueError, IPv4Address
 
     from pydantic import ValidationError
 
-    from meshctl.discover.write import Frame
     from meshctl.errors import UsageError
-    from meshctl.topology.document import Document, Ssh
-    from meshctl.topology.resolve import resolve
+    from meshctl.topology.document import Document
 
-    pairs = [text.rpartition("=") for text in asked["hosts"]]
+    for given in zip(*pairs, strict=True):
+        if twice := [word for word, count in Counter(filter(None, given)).items() if count > 1]:
+            raise UsageError(f"--host {twice[0]} is there twice", advice="Name every host once.")
     login = {"user": asked["user"], "port": asked["port"], "identity": asked["identity"]}
+    mesh = {"loopbacks": "10.50.1.0/24", "links": "192.168.11.0/24"}
+    content = {"cluster": asked["cluster"], "ssh": login, "cables": [], "mesh": mesh}
     try:
-        nodes = {f"host{i}": {"address": str(IPv4Address(pair[2]))} for i, pair in enumerate(pairs, 1)}
-        mesh = {"loopbacks": "10.50.1.0/24", "links": "192.168.11.0/24"}
-        content = {"cluster": asked["cluster"], "ssh": login, "nodes": nodes, "cables": [], "mesh": mesh}
-        document = Document.model_validate(content)
-        for name in filter(None, (pair[0] for pair in pairs)):
+        nodes = {f"host{i}": {"address": str(IPv4Address(address))} for i, (_, address) in enumerate(pairs, 1)}
+        for name in filter(None, (name for name, _ in pairs)):
             Document.model_validate({**content, "nodes": {name: {"address": "192.0.2.1"}}})
-    except (AddressValueError, ValidationError) as error:
-        said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise UsageError(f"these hosts can't be asked: {said}", advice="--host takes ADDR or NAME=ADDR.") from error
-    named = {f"host{i}": pair[0] for i, pair in enumerate(pairs, 1) if pair[0]}
-    frame = Frame(document.cluster, Ssh(**login), asked["pin_macs"], _today())
-    return Wanted(resolve(document, Path("the command line")), frame, named, accept_new)
+        return Document.model_validate({**content, "nodes": nodes})
+    except AddressValueError as error:
+        raise UsageError(f"--host: {error}", advice="It takes ADDR or NAME=ADDR.") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+        raise UsageError(f"{where}: {fault['msg']}; found {fault['input']!r}", advice=_AS_IN_FILES) from error
 
 
 def _from_topology(path: Path, asked: Mapping[str, Any], accept_new: bool) -> Wanted:  # noqa: FBT001  (same)
@@ -123,8 +139,7 @@ def _show(options: Options, survey: "Survey", frame: "Frame", out: Path | None) 
 
     text = topology_text(survey, frame)
     if out:
-        with out.open("x") as stream:
-            stream.write(text)
+        _write(out, text)
     faults = []
     try:
         loads(text, out or Path("the topology"))
@@ -140,6 +155,16 @@ def _show(options: Options, survey: "Survey", frame: "Frame", out: Path | None) 
     disks = counted(sum(len(host.usable) for host in survey.hosts), "empty disk")
     click.echo(f"{', '.join((*found, disks))}{f'; written to {out}' if out else ''}", err=True)
     return _INVALID if faults else 0
+
+
+def _write(out: Path, text: str) -> None:
+    from meshctl.errors import UsageError
+
+    try:
+        with out.open("x") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise UsageError(f"{out} can't be written: {error.strerror}", advice="Choose another --out.") from error
 
 
 def as_json(survey: "Survey", text: str, faults: list[str], out: Path | None) -> dict[str, Any]:

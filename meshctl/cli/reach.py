@@ -1,6 +1,7 @@
 """The way to a cluster's hosts: on the machine's networks, or inside a lab."""
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
@@ -77,7 +78,9 @@ def _once(node: Node, open_one: OpenSocket, seconds: float) -> OpenSocket:
             async with asyncio.timeout(seconds):
                 return await open_one(address, port, seconds + 1)
         except OSError as error:  # TimeoutError is one, too
-            said = "does not answer" if isinstance(error, TimeoutError) else f"can't be reached: {error.strerror}"
+            # asyncio's own words for it hold a Python tuple
+            why = os.strerror(error.errno) if error.errno else error
+            said = "does not answer" if isinstance(error, TimeoutError) else f"can't be reached: {why}"
             raise ConnectError(node.name, f"port {port} of {address} {said}") from error
 
     return knock

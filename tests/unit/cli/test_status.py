@@ -162,3 +162,5 @@ def test_a_cluster_that_is_all_away_is_broken_and_no_error(
     assert captured.err == ""
     told = check(captured.out, f"meshctl/{command}/1")
     assert told["state"] == "broken"
+    said = told["nodes"]["node1"]["error"] if command == "status" else told["unreachable"][0]["what"]
+    assert said == "port 1 of 127.0.0.11 can't be reached: Connection refused"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from meshctl.cli import discover as command
+from meshctl.cli.main import run
 from meshctl.discover.parse import FoundDisk, HostFacts, Nic, host_facts
 from meshctl.discover.survey import Found, Survey, names_for, survey, unfit
 from meshctl.discover.write import Frame, kept, topology_text
@@ -157,3 +158,24 @@ def test_json_is_what_its_schema_says(found: Survey) -> None:
     shown = json.loads(json.dumps({"schema": "meshctl/discover/1", **content}))
     validator("meshctl/discover/1").validate(shown)
     assert shown["hosts"][0]["nics"][1]["purpose"] == "cable to node3:eth1"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--host", "192.0.2.1", "--out", "/nowhere/t.yaml"], "/nowhere/t.yaml can't be made: there is no such folder"),
+        (["--host", "192.0.2.1", "--out", str(TRIANGLE)], "is there already, and is not overwritten"),
+        (["--host", "a=192.0.2.1", "--host", "a=192.0.2.2"], "--host a is there twice"),
+        (["--host", "a=192.0.2.1", "--host", "192.0.2.1"], "--host 192.0.2.1 is there twice"),
+        (["--host", "a=192.0.2"], "--host: Expected 4 octets in '192.0.2'"),
+        (["--host", "A=192.0.2.1"], "nodes.A: String should match pattern"),
+        (["--host", "192.0.2.1", "--cluster", "My Mesh"], "cluster: String should match pattern"),
+        (["--host", "192.0.2.1", "--user", "a b"], "ssh.user: String should match pattern"),
+        ([], "either --host or a topology"),
+    ],
+)
+def test_wrong_words_are_refused_before_any_host_is_asked(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["discover", *words]) == 1
+    assert said in capsys.readouterr().err
