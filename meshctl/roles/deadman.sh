@@ -148,6 +148,8 @@ restore_files() {
 		fi
 		sync -- "$(dirname "$R$path")"
 	done <"$D/before/paths"
+	# networkd reads what netplan makes of its files, at boot before anybody could put them back.
+	! grep -q '^/etc/netplan/' "$D/before/paths" || netplan generate
 }
 
 there() {
@@ -173,6 +175,7 @@ restore_kernel() {
 		timeout 10 networkctl reload || timeout 30 systemctl restart systemd-networkd.service
 		while read -r nic; do timeout 5 networkctl reconfigure "$nic" 2>/dev/null; done <"$K/names"
 	fi
+	remove_made
 	for pass in 1 2; do
 		[ "$pass" = 1 ] || sleep 1
 		while read -r nic; do
@@ -184,6 +187,14 @@ restore_kernel() {
 	done 2>/dev/null
 }
 
+# Bonds, bridges and VLANs that did not exist; a NIC's new name is not one of them.
+remove_made() {
+	while read -r nic; do
+		[ ! -e "$K/nics/$nic" ] && grep -qxE 'DEVTYPE=(bond|bridge|vlan)' "$R/sys/class/net/$nic/uevent" &&
+			ip link del dev "$nic" && tell "removed the device $nic"
+	done <"$K/names" 2>/dev/null
+}
+
 restore_nic() {
 	link=$(awk -v nic="$1" '{ name = $2; sub(/[@:].*/, "", name) } name == nic' "$K/links")
 	ip -o addr show dev "$1" | while read -r _ _ family address _; do
@@ -191,6 +202,8 @@ restore_nic() {
 			'$2 == nic && $3 == family && $4 == address { found = 1 } END { exit !found }' "$K/addresses" ||
 			{ ip addr del "$address" dev "$1" && tell "took $address from $1"; }
 	done
+	now=$(ip -o link show dev "$1")
+	[ "$(master_of "$link")" = "$(master_of "$now")" ] || enslave "$1" "$(master_of "$link")"
 	mtu=${link##* mtu }
 	ip link set dev "$1" mtu "${mtu%% *}"
 	ip addr restore <"$K/nics/$1"
@@ -202,6 +215,16 @@ restore_nic() {
 		;;
 	*) ip link set dev "$1" down ;;
 	esac
+}
+
+master_of() {
+	echo "$1" | sed -n 's/.* master \([^ ]*\).*/\1/p'
+}
+
+# A bond takes only what is down.
+enslave() {
+	ip link set dev "$1" nomaster
+	[ -z "$2" ] || { ip link set dev "$1" down && ip link set dev "$1" master "$2"; }
 }
 
 # Those that a person or a network program has set; the kernel's come with the addresses, a routing daemon's are its own.

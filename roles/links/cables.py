@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
 
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host, Result
@@ -11,6 +10,7 @@ from meshctl.roles.base import Problem
 from meshctl.topology import Cable, End, Node, Port
 
 from .parse import Link
+from .wanted import Device, devices
 
 HEADERS = 28
 """Bytes of an IPv4 and an ICMP header (RFC 791, RFC 792): what `ping -s` does not count."""
@@ -19,24 +19,20 @@ NO_SUCH_COMMAND = 127
 
 
 def drift(node: Node, links: Mapping[str, Link]) -> dict[str, str]:
-    """The NICs that are not as the topology has them, each with what is wrong."""
-    wanted = {port.nic: (port.address, port.mtu) for port in node.ports}
-    wrong = {nic: _wrong(links.get(nic), nic, *want) for nic, want in wanted.items()}
-    wrong["lo"] = _wrong(links.get("lo"), "lo", IPv4Interface(node.loopback), None)
-    if node.uplink_nic:
-        wrong[node.uplink_nic] = _wrong(links.get(node.uplink_nic), node.uplink_nic, None, None)
-    return {nic: what for nic, what in wrong.items() if what}
+    """The devices that are not as the topology has them, each with what is wrong."""
+    wrong = {device.name: _wrong(device, links.get(device.name)) for device in devices(node)}
+    return {name: what for name, what in wrong.items() if what}
 
 
-def _wrong(link: Link | None, nic: str, address: IPv4Interface | None, mtu: int | None) -> str:
+def _wrong(device: Device, link: Link | None) -> str:
     if link is None:
-        return f"there is no {nic}"
+        return f"there is no {device.name}"
     if not link.up:
-        return f"{nic} is down"
-    if address and address not in link.addresses:
-        return f"{nic} lacks {address}"
-    if mtu and link.mtu != mtu:
-        return f"{nic} has MTU {link.mtu} instead of {mtu}"
+        return f"{device.name} is down"
+    if missing := [address for address in device.addresses if address not in link.addresses]:
+        return f"{device.name} lacks {', '.join(map(str, missing))}"
+    if device.mtu and link.mtu != device.mtu:
+        return f"{device.name} has MTU {link.mtu} instead of {device.mtu}"
     return ""
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from meshctl.roles.parsing import parser
 
+HAS = "# has: "
+"""Begins the comment that says what a file gives to a device; preflight's facts.sh reads it, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -57,29 +60,56 @@ def unread(text: str, indexes: Mapping[str, int]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkFile:
-    """A .network file of ours on a host: the NIC it is for, and the addresses it gives it."""
+class Holding:
+    """What a file of ours gives to one device: addresses, and perhaps its existence."""
 
     path: str
-    nic: str
+    device: str
     addresses: tuple[IPv4Interface, ...]
 
 
 @parser
-def network_files(text: str) -> tuple[NetworkFile, ...]:
-    """`grep -H` of the Name= and Address= lines: `PATH:KEY=VALUE`."""
+def holdings(text: str) -> tuple[Holding, ...]:
+    """`grep -H` of what our files say, `PATH:LINE`: Name= and Address= of networkd's, `# has: DEVICE ADDRESS…`.
+
+    Other renderers have one file for all devices, in a language of its own; the comment is the same in all of them.
+    """
     values: dict[str, dict[str, list[str]]] = {}
+    found: list[Holding] = []
     for line in text.splitlines():
-        path, assignment = line.split(":", 1)
-        key, value = assignment.split("=", 1)
-        values.setdefault(path, {}).setdefault(key, []).append(value)
+        path, said = line.split(":", 1)
+        if said.startswith(HAS):
+            device, *addresses = said.removeprefix(HAS).split()
+            found.append(Holding(path, device, tuple(IPv4Interface(a) for a in addresses)))
+        else:
+            key, value = said.split("=", 1)
+            values.setdefault(path, {}).setdefault(key, []).append(value)
     return tuple(
-        NetworkFile(path, keys.get("Name", [""])[0], tuple(IPv4Interface(a) for a in keys.get("Address", ())))
+        Holding(path, keys.get("Name", [""])[0], tuple(IPv4Interface(a) for a in keys.get("Address", ())))
         for path, keys in sorted(values.items())
-    )
+    ) + tuple(sorted(found, key=lambda one: (one.path, one.device)))
 
 
 @parser
 def words(text: str) -> Sequence[str]:
     """What a command says in one word per line."""
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+@parser
+def older(text: str, indexes: Mapping[str, int], path: str) -> list[str]:
+    """The devices that networkd has configured before the file at `path` was written; `text` as for `unread`."""
+    changed = {name: float(when) for when, name in (line.split(" ", 1) for line in text.splitlines())}
+    states = {PurePosixPath(name).name: when for name, when in changed.items() if name != path}
+    written = changed.get(path, 0.0)
+    return sorted(device for device, index in indexes.items() if states.get(str(index), 0.0) < written)
+
+
+Uses = frozenset[str]
+"""Names of renderers whose program configures the host's own NICs."""
+
+
+@parser
+def uses(text: str) -> Uses:
+    """What the script of `renderers.choose` prints."""
+    return frozenset(text.split())

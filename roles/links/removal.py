@@ -7,14 +7,16 @@ from meshctl.roles.parsing import understand
 from meshctl.roles.removal import erase
 from meshctl.topology import Node
 
-from .parse import NetworkFile, links, network_files
-from .role import FOLDER, LOOK, OURS, PREFIX
+from . import netplan
+from .parse import links
+from .renderers import ours
+from .role import LOOK
 
 
 async def holdings(node: Node, host: Host, cluster: Cluster) -> list[str]:
     """The addresses of the mesh."""
     del node, cluster
-    return [f"{address} on {file.nic}" for file in await _files(host) for address in file.addresses]
+    return [f"{address} on {holding.device}" for holding in await ours(host) for address in holding.addresses]
 
 
 async def remove(node: Node, host: Host, cluster: Cluster) -> None:
@@ -22,22 +24,20 @@ async def remove(node: Node, host: Host, cluster: Cluster) -> None:
     del node, cluster
     if await deadman.unconfirmed(host):
         await deadman.take_back(host)
-    files = await _files(host)
-    if not files:
+    held = await ours(host)
+    if not held:
         return
     reason = "the cluster is being destroyed"
     now = understand(host.name, LOOK, links, (await host.query(LOOK)).stdout)
-    async with deadman.guarded(host, {file.path for file in files}, {file.nic for file in files}):
+    paths = {holding.path for holding in held}
+    async with deadman.guarded(host, paths, {holding.device for holding in held}):
         # The address first: once the file is gone, nothing says whose address it was.
-        for file in files:
-            for address in file.addresses:
-                if file.nic in now and address in now[file.nic].addresses:
-                    await host.run(["ip", "addr", "del", str(address), "dev", file.nic], reason=reason)
-        await erase(host, *(file.path for file in files), reason=reason)
+        for holding in held:
+            for address in holding.addresses:
+                if holding.device in now and address in now[holding.device].addresses:
+                    await host.run(["ip", "addr", "del", str(address), "dev", holding.device], reason=reason)
+        await erase(host, *paths, reason=reason)
+        if netplan.PATH in paths:
+            await host.run(["netplan", "generate"], reason=reason)
         if (await host.query(["systemctl", "is-active", "systemd-networkd.service"], ok=None)).ok:
             await host.run(["networkctl", "reload"], reason=reason)
-
-
-async def _files(host: Host) -> tuple[NetworkFile, ...]:
-    told = await host.query(["sh", "-c", OURS, FOLDER, PREFIX], ok=(0, 1, 2))
-    return understand(host.name, told.argv, network_files, told.stdout)

@@ -1,60 +1,52 @@
-"""The links role: files of systemd-networkd, and a look at the kernel afterwards."""
+"""The links role: what a renderer writes for the next boot, and the kernel as it should be now."""
 
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 from meshctl.cluster import Cluster
-from meshctl.errors import ParseError, RefusedError
-from meshctl.host.base import File, Files, Host, Result, text
+from meshctl.errors import ParseError
+from meshctl.host.base import Files, Host
 from meshctl.roles import deadman
 from meshctl.roles.base import Problem, Role
-from meshctl.roles.parsing import understand
-from meshctl.roles.templates import environment
 from meshctl.topology import Node, Topology
 
-from . import cables
-from .parse import Link, NetworkFile, links, network_files, unread, words
-
-FOLDER = "/etc/systemd/network"
-PREFIX = "05-meshctl-"
-"""networkd takes the first file that matches a NIC: this one comes before netplan's `10-netplan-…`."""
+from . import cables, renderers
+from .parse import Holding, Link, links
+from .renderer import Change, Renderer, Sight
+from .wanted import Device, devices
 
 SETTLING = 10.0
-"""Seconds that networkd may take; less than the dead-man switch waits, so that the confirmation still has its turn."""
+"""Seconds that a change may take; less than the dead-man switch waits, so that the confirmation still has its turn."""
 
 LOOK = ("ip", "-j", "addr", "show")
-# $0 is the folder, $1 the prefix of our files
-_TIMES = 'stat -c "%.9Z %n" "$0/$1"*.network /run/systemd/netif/links/* 2>/dev/null; :'
-OURS = 'exec grep -sHE "^(Name|Address)=" "$0/$1"*.network'
-_ALL = 'for f in /etc/systemd/network/*.network /run/systemd/network/*.network; do [ -e "$f" ] && echo "$f"; done; :'
-_ENABLE = "systemctl enable --now systemd-networkd.service && systemctl disable systemd-networkd-wait-online.service"
-
-_TEMPLATES = environment(__package__)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A host before anything is changed."""
 
+    renderer: Renderer
+    files: Files
     links: dict[str, Link]
-    files: tuple[NetworkFile, ...]
-    unread: list[str]
+    held: tuple[Holding, ...]
     differing: frozenset[str]
     """The paths of our files that are not as they should be."""
-    running: bool
-    enabled: bool
-    unconfirmed: bool
-    """A killed run's change awaits its rollback."""
+    sight: Sight
+    stale: tuple[Holding, ...]
+    drift: dict[str, str]
+
+    @property
+    def converged(self) -> bool:
+        """Nothing is to be done."""
+        return self.sight.ready and not (self.differing or self.stale or self.drift or self.sight.late)
 
 
 class Links(Role):
     """Addresses, MTU and loopback; never the management NIC."""
 
     name = "links"
-    summary = "Addresses and MTU of every cable, and the loopbacks, kept by systemd-networkd."
+    summary = "Addresses and MTU of every cable, and the loopbacks, kept by systemd-networkd or what the host uses."
     needs = frozenset({"wiring"})
 
     def __init__(self, topology: Topology) -> None:
@@ -62,12 +54,8 @@ class Links(Role):
         self._without_ping: frozenset[str] = frozenset()
 
     def render(self, node: Node) -> Files:
-        """A .network file per cable, one for the loopback, one for the uplink."""
-        files = {_path(port.nic): _render("port.network.j2", node=node, port=port) for port in node.ports}
-        files[_path("lo")] = _render("lo.network.j2", node=node)
-        if node.uplink_nic:
-            files[_path(node.uplink_nic)] = _render("uplink.network.j2", node=node)
-        return files
+        """What the node's renderer writes; systemd-networkd's files where only the host can tell which it is."""
+        return renderers.ALL.get(node.renderer, renderers.DEFAULT).files(node, devices(node))
 
     async def prepare(self, cluster: Cluster) -> None:
         """Find the hosts that still lack `ping`: there the gate has to wait for the packages."""
@@ -80,101 +68,53 @@ class Links(Role):
         return timeouts.gate + (timeouts.packages if self._without_ping else 0)
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
-        """Write the files, drop those of former runs, and let networkd act where kernel and files differ.
+        """Write the files, drop those of former runs, and let the renderer act where kernel and files differ.
 
         Whatever touches links or addresses is taken back by the host unless a new connection confirms it.
         """
-        files = self.render(node)
-        seen = await self._look(node, host, files)
-        if seen.unconfirmed:
-            await deadman.take_back(host)
-            cluster.note(f"{node.name}: took back a change of the network that a killed run left unconfirmed")
-            seen = await self._look(node, host, files)
-        drift = cables.drift(node, seen.links)
-        stale = [file for file in seen.files if file.path not in files]
-        if seen.running and not seen.enabled:
-            await host.run(["systemctl", "enable", "systemd-networkd.service"], reason="it would not start at boot")
-        if seen.running and not (seen.differing or stale or drift or seen.unread):
+        seen = await self._look(node, host, cluster)
+        if seen.sight.ready and not seen.sight.at_boot:
+            await seen.renderer.enable(host)
+        if seen.converged:
             return
-        paths = {*files, *(file.path for file in stale)}
-        async with deadman.guarded(host, paths, {*map(_nic, files), *(file.nic for file in stale)}):
-            await self._converge(node, host, seen, stale, drift)
+        if seen.renderer is not renderers.DEFAULT:
+            cluster.note(f"{node.name}: its links are kept by {seen.renderer.program}")
+        paths = {*seen.files, *(holding.path for holding in seen.held)}
+        names = {*(device.name for device in devices(node)), *(holding.device for holding in seen.stale)}
+        async with deadman.guarded(host, paths, names):
+            await self._converge(node, host, seen)
 
-    async def _converge(
-        self, node: Node, host: Host, seen: Seen, stale: Sequence[NetworkFile], drift: dict[str, str]
-    ) -> None:
-        written = await host.put(self.render(node))
-        await self._forget(host, seen, stale)
-        if not seen.running:
-            await host.run(["sh", "-c", _ENABLE], reason="systemd-networkd does not run yet")
-        else:
-            await self._act(host, seen, drift, reload=bool(written or stale or seen.unread), fresh=written)
-        await self._settle(node, host)
+    async def _converge(self, node: Node, host: Host, seen: Seen) -> None:
+        written = await host.put(seen.files)
+        await _forget(node, host, seen)
+        change = Change(node, devices(node), seen.links, written, seen.stale, seen.drift, seen.sight)
+        await seen.renderer.activate(host, change)
 
-    async def _act(
-        self, host: Host, seen: Seen, drift: dict[str, str], *, reload: bool, fresh: Collection[str]
-    ) -> None:
-        """A reload configures the NICs whose files changed; where only the kernel differs, networkd has to be told."""
-        if reload:
-            await host.run(["networkctl", "reload"], reason="systemd-networkd has not read its files yet")
-        only_kernel = [nic for nic in drift if _path(nic) not in fresh and nic not in seen.unread]
-        if only_kernel:
-            reason = "; ".join(drift[nic] for nic in only_kernel)
-            await host.run(["networkctl", "reconfigure", *only_kernel], reason=reason)
-
-    async def _look(self, node: Node, host: Host, files: Files) -> Seen:
-        (differing, unconfirmed), (state, enabled, kernel, ours, all_files, times) = await asyncio.gather(
-            asyncio.gather(host.differing(files), deadman.unconfirmed(host)),
-            asyncio.gather(
-                host.query(["systemctl", "is-active", "systemd-networkd.service"], ok=None),
-                host.query(["systemctl", "is-enabled", "systemd-networkd.service"], ok=None),
-                host.query(LOOK),
-                host.query(["sh", "-c", OURS, FOLDER, PREFIX], ok=(0, 1, 2)),
-                host.query(["sh", "-c", _ALL]),
-                host.query(["sh", "-c", _TIMES, FOLDER, PREFIX]),
-            ),
-        )
-        running = state.stdout.strip() in {"active", "activating", "reloading"}
-        foreign = [path for path in words(all_files.stdout) if not path.startswith(f"{FOLDER}/{PREFIX}")]
-        if foreign and not running:
-            raise RefusedError(
-                host.name,
-                f"systemd-networkd does not run, and starting it would put {', '.join(foreign)} into effect",
-                advice=f"Start it yourself, or remove these files; {node.management_nic} must stay reachable.",
-            )
-        now = _links(host, kernel.stdout)
-        return Seen(
-            links=now,
-            files=understand(host.name, ours.argv, network_files, ours.stdout),
-            unread=_unread(host, times, now),
-            differing=differing,
-            running=running,
-            enabled=enabled.stdout.strip() != "disabled",  # netplan's generator enables it in words of its own
-            unconfirmed=unconfirmed,
-        )
-
-    async def _settle(self, node: Node, host: Host) -> None:
-        """Wait until the change is in effect: networkd has read every file, and the kernel is as it should be."""
-
-        async def probe() -> str:
-            kernel, times = await asyncio.gather(host.query(LOOK), host.query(["sh", "-c", _TIMES, FOLDER, PREFIX]))
-            now = _links(host, kernel.stdout)
-            late = [f"systemd-networkd has not read the file of {nic} yet" for nic in _unread(host, times, now)]
+        async def settled() -> str:
+            now = _links(host, (await host.query(LOOK)).stdout)
+            late = [f"{seen.renderer.program} has not read the file of {device} yet"
+                    for device in await seen.renderer.late(node, host, now)]  # fmt: skip
             return "; ".join([*late, *cables.drift(node, now).values()])
 
-        await host.until("addresses and MTU of the cables", probe, timeout=SETTLING, every=0.1)
+        await host.until("addresses and MTU of the cables", settled, timeout=SETTLING, every=0.1)
 
-    async def _forget(self, host: Host, seen: Seen, stale: Sequence[NetworkFile]) -> None:
-        """Take back what a former run gave to NICs that are no part of the mesh any more.
-
-        The address first: once the file is gone, nothing says whose address it was.
-        """
-        for file in stale:
-            reason = f"{file.nic} is not part of the mesh any more"
-            for address in file.addresses:
-                if file.nic in seen.links and address in seen.links[file.nic].addresses:
-                    await host.run(["ip", "addr", "del", str(address), "dev", file.nic], reason=reason)
-            await host.run(["rm", "-f", "--", file.path], reason=reason)
+    async def _look(self, node: Node, host: Host, cluster: Cluster) -> Seen:
+        unconfirmed, held, kernel, habits = await asyncio.gather(
+            deadman.unconfirmed(host), renderers.ours(host), host.query(LOOK), renderers.habits(host)
+        )
+        if unconfirmed:
+            await deadman.take_back(host)
+            cluster.note(f"{node.name}: took back a change of the network that a killed run left unconfirmed")
+            held, kernel = await asyncio.gather(renderers.ours(host), host.query(LOOK))
+        now = _links(host, kernel.stdout)
+        renderer = renderers.choose(node, habits, held)
+        wanted = devices(node)
+        files = renderer.files(node, wanted)
+        differing, sight = await asyncio.gather(host.differing(files), renderer.look(node, host, now))
+        return Seen(
+            renderer=renderer, files=files, links=now, held=held, differing=differing, sight=sight,
+            stale=tuple(_stale(held, files, wanted)), drift=cables.drift(node, now),
+        )  # fmt: skip
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Both ends of each cable answer at full MTU; every loopback is there."""
@@ -184,25 +124,30 @@ class Links(Role):
         return problems or await cables.ping_all(cluster)
 
 
+def _stale(held: Sequence[Holding], files: Collection[str], wanted: Sequence[Device]) -> list[Holding]:
+    """What a former run left: a file that is none of this renderer's, a device that is no part of the mesh any more."""
+    names = {device.name for device in wanted}
+    return [holding for holding in held if holding.path not in files or holding.device not in names]
+
+
+async def _forget(node: Node, host: Host, seen: Seen) -> None:
+    """Take back what a former run gave to devices and nobody wants any more.
+
+    The address first: once the file is gone, nothing says whose address it was.
+    """
+    wanted = {(device.name, address) for device in devices(node) for address in device.addresses}
+    for holding in seen.stale if seen.renderer.forgets else seen.held:
+        present = seen.links[holding.device].addresses if holding.device in seen.links else frozenset()
+        for address in holding.addresses:
+            if address in present and (holding.device, address) not in wanted:
+                reason = f"{holding.device} does not have {address} in the topology any more"
+                await host.run(["ip", "addr", "del", str(address), "dev", holding.device], reason=reason)
+    for path in sorted({holding.path for holding in seen.stale} - seen.files.keys()):
+        await host.run(["rm", "-f", "--", path], reason=f"{seen.renderer.program} does not need it for the mesh")
+
+
 def _links(host: Host, output: str) -> dict[str, Link]:
     try:
         return links(output)
     except ValueError as error:
         raise ParseError(host.name, LOOK, "a list of interfaces", output) from error
-
-
-def _unread(host: Host, times: Result, now: dict[str, Link]) -> list[str]:
-    indexes = {name: link.index for name, link in now.items()}
-    return understand(host.name, times.argv, partial(unread, indexes=indexes), times.stdout)
-
-
-def _nic(path: str) -> str:
-    return path.removeprefix(f"{FOLDER}/{PREFIX}").removesuffix(".network")
-
-
-def _path(nic: str) -> str:
-    return f"{FOLDER}/{PREFIX}{nic}.network"
-
-
-def _render(template: str, **values: Any) -> File:
-    return text(_TEMPLATES.get_template(template).render(**values))

@@ -17,7 +17,8 @@ facts() {
     section ssh; systemctl is-enabled ssh.service ssh.socket sshd.service
     section fsid; grep -E '^[[:space:]]*fsid[[:space:]]*=' /etc/ceph/ceph.conf
     section nics; ip -j -d addr show
-    section ours; grep -hs '^Address=' /etc/systemd/network/*-meshctl-*.network
+    section ours; grep -hsE '^(Address=|# has: )' /etc/systemd/network/*-meshctl-*.network /etc/netplan/90-meshctl.yaml \
+        /etc/network/interfaces.d/meshctl /etc/rc.d/*meshctl
     while [ $# -gt 0 ] && [ "$1" != -- ]; do disk "$1"; shift; done
     for disk; do users "$disk"; done
     section clock.end; date +%s.%N

@@ -93,7 +93,7 @@ def _host_facts(found: Sections) -> HostFacts:
         ssh_enabled="enabled" in found["ssh", ""].split(),
         fsid=_fsid(found["fsid", ""]),
         nics=nics(found["nics", ""]),
-        ours=frozenset(re.findall(r"^Address=([^/\n]+)", found["ours", ""], re.MULTILINE)),
+        ours=frozenset(re.findall(r"([0-9.]+)/[0-9]+$", found["ours", ""].replace(" ", "\n"), re.MULTILINE)),
         disks=of_sections(found),
     )
 

@@ -21,6 +21,7 @@ echo "ip $*" >>"$LOG"
 cd "$KERNEL" || exit
 case "$*" in
 "-o link show") cat links ;;
+"-o link show dev "*) cat now 2>/dev/null || grep " $5[:@]" links ;;
 "-o addr show") cat addresses ;;
 "-o addr show dev "*) awk -v nic="$5" '$2 == nic' addresses ;;
 "-4 route show") cat routes ;;
@@ -28,7 +29,7 @@ case "$*" in
 "addr save dev "*) grep -q " $4[:@]" links && echo "saved $4" ;;
 "addr restore") echo "restored $(cat)" >>"$LOG" ;;
 "addr del "*) awk -v nic="$5" -v address="$3" '!($2 == nic && $4 == address)' addresses >new && mv new addresses ;;
-"link set "* | "-4 route add "*) ;;
+"link set "* | "link del "* | "-4 route add "*) ;;
 *) exit 1 ;;
 esac
 """
@@ -116,7 +117,7 @@ def root(tmp_path: Path) -> Root:
     for name, text in (("links", LINKS), ("addresses", ADDRESSES), ("routes", ROUTES)):
         (made.kernel / name).write_text(text)
     (made.kernel / "networkd").write_text("ActiveState=active\nUnitFileState=enabled\n")
-    tools = {"ip": IP, "systemctl": SYSTEMCTL} | dict.fromkeys(("networkctl", "systemd-run", "sleep"), OTHER)
+    tools = {"ip": IP, "systemctl": SYSTEMCTL} | dict.fromkeys(("networkctl", "systemd-run", "sleep", "netplan"), OTHER)
     for name, text in tools.items():
         (made.tools / name).write_text(text)
         (made.tools / name).chmod(0o755)
@@ -207,6 +208,37 @@ def test_rolled_back_kernel_is_as_before(root: Root) -> None:
     reload, *reconfigured = root.asked("networkctl")
     assert reload == "networkctl reload"
     assert "networkctl reconfigure eth1" in reconfigured
+
+
+def test_devices_that_were_made_are_removed_and_renamed_nics_are_not(root: Root) -> None:
+    root.ok("arm", "t1", "15", ETH1, "--", "br-up", "eth9", "eth2")
+    root.write("/sys/class/net/br-up/uevent", "DEVTYPE=bridge\nINTERFACE=br-up\n")
+    root.write("/sys/class/net/eth9/uevent", "INTERFACE=eth9\n")
+    (root.kernel / "now").write_text("3: eth2@if8: <UP> mtu 1400 qdisc noqueue master br-up state UP\n")
+    assert root.ok("rollback", "t1") == ["removed the device br-up"]
+    asked = root.asked("ip")
+    assert "ip link set dev eth2 nomaster" in asked
+    assert not [line for line in asked if "eth9" in line]
+
+
+def test_nic_goes_back_to_the_bond_it_was_in(root: Root) -> None:
+    (root.kernel / "links").write_text(LINKS.replace("mtu 1400 qdisc noqueue", "mtu 1400 qdisc noqueue master bond7"))
+    root.arm()
+    (root.kernel / "now").write_text("3: eth2@if8: <UP> mtu 1400 qdisc noqueue state UP\n")
+    root.ok("rollback", "t1")
+    asked = root.asked("ip")
+    assert asked.index("ip link set dev eth2 down") < asked.index("ip link set dev eth2 master bond7")
+
+
+@pytest.mark.parametrize("word", ["t1", "boot"])
+def test_netplan_makes_networkds_files_anew(root: Root, word: str) -> None:
+    path = "/etc/netplan/90-meshctl.yaml"
+    root.ok("arm", "t1", "15", path, "--", "eth1")
+    root.write(path, "network: {}\n")
+    root.write("/proc/sys/kernel/random/boot_id", "next-boot\n")
+    root.ok("rollback", word)
+    assert root.asked("netplan") == ["netplan generate"]
+    assert not root.file(path).exists()
 
 
 def test_networkd_is_left_alone_where_no_file_changed(root: Root) -> None:

@@ -13,7 +13,8 @@ from meshctl.host.fake import FakeHost
 from meshctl.host.lockstep import Lockstep
 from meshctl.host.views import ReadOnlyHost, RecordingHost
 from meshctl.roles import deadman
-from meshctl.roles.links.role import FOLDER, PREFIX, Links
+from meshctl.roles.links.networkd import FOLDER, PREFIX
+from meshctl.roles.links.role import Links
 from meshctl.topology import Topology
 from tests.roles import golden
 from tests.roles.links.test_links_role import Kernel, apply, cluster_of, fresh

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.roles.links.parse import links, network_files, unread
+from meshctl.roles.links.parse import holdings, links, unread
 from meshctl.roles.links.role import Links
 from tests.roles import golden
 
@@ -30,13 +30,13 @@ def test_anything_else_is_an_error(text: str) -> None:
 
 
 def test_files_of_ours_with_their_addresses() -> None:
-    [lo, eth1] = network_files(
+    [lo, eth1] = holdings(
         "/n/05-meshctl-lo.network:Name=lo\n"
         "/n/05-meshctl-lo.network:Address=10.50.1.1/32\n"
         "/n/05-meshctl-eth1.network:Name=eth1\n"
     )[::-1]
-    assert (lo.nic, lo.addresses) == ("lo", (IPv4Interface("10.50.1.1/32"),))
-    assert (eth1.nic, eth1.addresses) == ("eth1", ())
+    assert (lo.device, lo.addresses) == ("lo", (IPv4Interface("10.50.1.1/32"),))
+    assert (eth1.device, eth1.addresses) == ("eth1", ())
 
 
 def test_file_newer_than_networkds_state_is_unread() -> None:

@@ -13,7 +13,8 @@ from meshctl.cluster import Cluster
 from meshctl.errors import ParseError, RefusedError
 from meshctl.host.fake import FakeHost
 from meshctl.host.views import ReadOnlyHost
-from meshctl.roles.links.role import FOLDER, PREFIX, Links
+from meshctl.roles.links.networkd import FOLDER, PREFIX
+from meshctl.roles.links.role import Links
 from meshctl.state import StateFolder
 from meshctl.topology import Node, Topology
 from tests.roles import golden
@@ -21,6 +22,7 @@ from tests.roles import golden
 OURS = "sh -c exec grep *"
 ALL = "sh -c for f in *"
 TIMES = "sh -c stat *"
+HABITS = "sh -c systemctl -q is-active *"
 
 
 @dataclass
@@ -68,6 +70,7 @@ def fresh(node: Node) -> Kernel:
     host.on("systemctl is-active systemd-networkd.service", "active\n")
     host.on("systemctl is-enabled systemd-networkd.service", "enabled\n")
     host.on(OURS, status=2).on(ALL, "/etc/systemd/network/10-management.network\n").on(TIMES)
+    host.on(HABITS, "networkd\n")
     host.on("networkctl re*", then=kernel.configure)
     host.on("ping *", "1 packets transmitted, 1 received\n")
     return kernel

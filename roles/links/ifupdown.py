@@ -1,0 +1,38 @@
+"""ifupdown and ifupdown2, as on Proxmox VE and on hosts that the Debian installer made: one file of stanzas."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from meshctl.host.base import Files, text
+from meshctl.roles.templates import environment
+from meshctl.topology import Node
+
+from .iproute import BootOnly
+from .wanted import Device
+
+PATH = "/etc/network/interfaces.d/meshctl"
+"""Read by the line `source /etc/network/interfaces.d/*`, which both have in their own interfaces file."""
+
+_TEMPLATES = environment(__package__)
+
+
+class Ifupdown(BootOnly):
+    """The classic one; bonds need the package ifenslave, bridges bridge-utils."""
+
+    name: ClassVar[str] = "ifupdown"
+    program: ClassVar[str] = "ifupdown"
+
+    def files(self, node: Node, devices: Sequence[Device]) -> Files:
+        """Stanzas with `auto`: `ifup -a` brings them up at boot."""
+        return {PATH: text(_TEMPLATES.get_template("interfaces.j2").render(node=node, devices=devices, two=False))}
+
+
+class Ifupdown2(BootOnly):
+    """The one of Cumulus Linux and Proxmox VE."""
+
+    name: ClassVar[str] = "ifupdown2"
+    program: ClassVar[str] = "ifupdown2"
+
+    def files(self, node: Node, devices: Sequence[Device]) -> Files:
+        """The same stanzas, in its own words where they differ."""
+        return {PATH: text(_TEMPLATES.get_template("interfaces.j2").render(node=node, devices=devices, two=True))}
