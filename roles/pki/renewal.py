@@ -18,6 +18,9 @@ from .role import CA, CERTIFICATE, KEY, Pki
 SERVED = 30.0
 """Seconds in which a server must serve the new certificate. ovsdb-server looks at its files whenever it wakes up."""
 
+INCUS = ("/var/lib/incus/cluster.crt", "/var/lib/incus/server.crt")
+"""What Incus itself has made, for ten years."""
+
 # One line per port: the serial number of the certificate that is served there; empty when nothing answers.
 _SERIALS = (
     'address=$1 ca=$2 certificate=$3 key=$4; shift 4; for port; do echo "$port $(timeout 3 openssl s_client -connect '
@@ -95,8 +98,7 @@ async def lagging(node: Node, host: Host, topology: Topology, script: str, done:
 
 async def certificates(host: Host) -> dict[str, str]:
     """Every certificate that lies on a host, by path. `incus config …` stands for one in Incus' own database."""
-    incus = ("/var/lib/incus/cluster.crt", "/var/lib/incus/server.crt")
-    paths = (CA, CERTIFICATE, *incus)
+    paths = (CA, CERTIFICATE, *INCUS)
     setting = ["incus", "config", "get", "network.ovn.client_cert"]
     found, client = await asyncio.gather(
         asyncio.gather(*(host.read(path) for path in paths)), host.query(setting, ok=None)

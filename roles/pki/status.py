@@ -8,7 +8,7 @@ from meshctl.cluster import Cluster
 from meshctl.roles.condition import Condition, Disease, Finding, Part, State, nobody, split, told
 from meshctl.topology import Topology
 
-from .renewal import certificates
+from .renewal import INCUS, certificates
 
 SOON = timedelta(days=14)
 """As for `certs list`; a bootstrap renews its own 60 days before."""
@@ -42,7 +42,7 @@ def judge(
     state = State.BROKEN if ended else State.DEGRADED if soon or silent or first is None else State.HEALTHY
     return Condition(
         state,
-        f"the first certificate ends in {(first - now).days} days" if first else "no certificate was found",
+        f"the first certificate {_when(first, now)}" if first else "no certificate was found",
         nodes={**{host: _part(own, now) for host, own in ends.items()}, **silent},
         findings=tuple(_finding(topology, host, path, end, now) for host, path, end in soon),
     )
@@ -51,17 +51,24 @@ def judge(
 def _part(ends: Mapping[str, datetime], now: datetime) -> Part:
     if not ends:
         return Part(State.DEGRADED, "no certificate")
-    left = min(ends.values()) - now
-    return Part(State.DEGRADED, f"a certificate ends in {left.days} days") if left < SOON else Part(State.HEALTHY)
+    first = min(ends.values())
+    if first - now < SOON:
+        return Part(State.DEGRADED, f"a certificate {_when(first, now)}")
+    return Part(State.HEALTHY)
+
+
+def _when(end: datetime, now: datetime) -> str:
+    return f"ended {(now - end).days} days ago" if end <= now else f"ends in {(end - now).days} days"
 
 
 def _finding(topology: Topology, host: str, path: str, end: datetime, now: datetime) -> Finding:
-    left = (end - now).days
-    when = f"ended {-left} days ago" if end <= now else f"ends in {left} days"
+    cure = f"`meshctl certs renew {topology.source}`: host by host, without an outage."
+    if path in INCUS:
+        cure = "Incus made it, and meshctl doesn't renew it: `incus cluster update-certificate --help`."
     return Finding(
         EXPIRING.name,
         host,
-        f"{path} {when}, on {end:%Y-%m-%d %H:%M} UTC",
-        f"`meshctl certs renew {topology.source}`: host by host, without an outage.",
+        f"{path} {_when(end, now)}, on {end:%Y-%m-%d %H:%M} UTC",
+        cure,
         f"meshctl certs list {topology.source}",
     )

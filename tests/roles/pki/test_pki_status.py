@@ -20,8 +20,15 @@ def test_the_first_end_counts(days: int, state: State, evidence: str) -> None:
     late, end = NOW + timedelta(days=720), NOW + timedelta(days=days)
     found = judge(MESH, {"node1": {"a.pem": late}, "node2": {"a.pem": late, "b.pem": end}}, {}, NOW)
     assert found.state is state
-    assert found.detail == f"the first certificate ends in {days} days"
+    assert found.detail == f"the first certificate {evidence or 'ends in 700 days'}"
+    assert found.nodes["node2"].detail == (f"a certificate {evidence}" if evidence else "")
     assert [(one.disease, one.host) for one in found.findings] == (
         [("certificate-expiring", "node2")] if evidence else []
     )
     assert all(f"b.pem {evidence}" in one.evidence for one in found.findings)
+
+
+def test_a_certificate_of_incus_is_not_meshctls_to_renew() -> None:
+    end = NOW + timedelta(days=3)
+    found = judge(MESH, {"node1": {"/var/lib/incus/cluster.crt": end, "/etc/ovn/pki/cert.pem": end}}, {}, NOW)
+    assert ["certs renew" in one.cure for one in found.findings] == [False, True]
