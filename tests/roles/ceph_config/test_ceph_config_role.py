@@ -1,6 +1,7 @@
 """The ceph_config role against fake hosts."""
 
 import base64
+import configparser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,3 +193,12 @@ async def test_verify_names_the_host_without_a_store_or_with_another_fsid(cluste
     problems = await role.verify(cluster)
     assert ("node3", "the monitor has no store") in [(p.host, p.what) for p in problems]
     assert FSID in [p.seen for p in problems]
+
+
+def test_instances_can_map_their_disks_although_no_monitor_speaks_the_first_protocol() -> None:
+    topology = golden.topology("triangle")
+    conf = CephConfigRole(topology).render(topology.nodes[0])[CONF].content.decode()
+    options = configparser.ConfigParser()
+    options.read_string(conf)
+    assert options["global"]["ms_bind_msgr1"] == "false"
+    assert options["client"]["rbd_default_map_options"] == "ms_mode=prefer-crc"
