@@ -15,7 +15,7 @@ class Verdict:
     """What came of the points that one cluster met while it was made."""
 
     struck: dict[Point, str] = field(default_factory=dict)
-    """Where each disturbance came, in their order; without the points that no run met, whose changes were made already."""
+    """Where each disturbance came, in their order; points that no run met are not here."""
     said: list[str] = field(default_factory=list)
     """What the operator was told by each run that could still say something."""
     faults: list[str] = field(default_factory=list)
