@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from meshctl.cli.consent import must_ask
+from meshctl.cli.consent import must_ask, yes_option
 from meshctl.cli.limits import LimitedCommand, limit_options, limits_of
 from meshctl.cli.options import Options, Seconds, accept_new_option, topology_argument
 from meshctl.cli.wiping import named_disks, wipe_option
@@ -14,7 +14,7 @@ from meshctl.cli.wiping import named_disks, wipe_option
 
 @click.command(cls=LimitedCommand, short_help="Converge all hosts, layer by layer, and prove each layer.")
 @topology_argument
-@click.option("--yes", is_flag=True, help="Don't ask before changing hosts.")
+@yes_option
 @limit_options
 @wipe_option
 @accept_new_option

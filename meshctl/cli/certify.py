@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from meshctl.cli.consent import ask
+from meshctl.cli.exits import UNHEALTHY
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import coloured, emit_json
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from meshctl.cluster import Cluster
     from meshctl.host.ssh import SshHost
     from meshctl.topology import Topology
-
-UNHEALTHY = 4
 
 
 @click.command(short_help="Measure every link; with --failover what each one's loss costs.")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from meshctl.preview import Preview
     from meshctl.topology import Topology
 
+yes_option = click.option("--yes", is_flag=True, help="Don't ask before changing hosts.")
+
 DECLINED = "nothing was changed: you did not agree"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import click
 
 from meshctl.cli.consent import agree
+from meshctl.cli.exits import INTERRUPTED, REFUSED, UNHEALTHY
 from meshctl.cli.limits import as_words
 from meshctl.cli.options import Options
 from meshctl.cli.output import counted, emit_json
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from meshctl.topology import Topology
 
     Reader = Callable[[Event], None]
-
-UNHEALTHY, REFUSED, INTERRUPTED = 4, 6, 130
 
 
 class Drive(Protocol):

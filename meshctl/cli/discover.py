@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from meshctl.cli.exits import INVALID
 from meshctl.cli.options import Options, accept_new_option
 from meshctl.cli.output import counted, emit_json
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from meshctl.topology import Topology
     from meshctl.topology.document import Document
 
-_INVALID = 3
 _AS_IN_FILES = "Names, user and port are as in a topology file: docs/topology.md."
 
 
@@ -154,7 +154,7 @@ def _show(options: Options, survey: "Survey", frame: "Frame", out: Path | None) 
     found = (counted(len(survey.hosts), "host"), counted(len(survey.cables()), "cable"))
     disks = counted(sum(len(host.usable) for host in survey.hosts), "empty disk")
     click.echo(f"{', '.join((*found, disks))}{f'; written to {out}' if out else ''}", err=True)
-    return _INVALID if faults else 0
+    return INVALID if faults else 0
 
 
 def _write(out: Path, text: str) -> None:

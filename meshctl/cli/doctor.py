@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from meshctl.cli.examining import COLOURS, UNHEALTHY, Style, examination, hanging, patience_option, width
+from meshctl.cli.examining import COLOURS, Style, examination, hanging, patience_option, width
+from meshctl.cli.exits import UNHEALTHY
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import coloured, emit_json
 

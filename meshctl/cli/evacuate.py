@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meshctl.cli.consent import ask
+from meshctl.cli.consent import ask, yes_option
+from meshctl.cli.nodes import named, node_argument
 from meshctl.cli.options import Options, topology_argument
 
 if TYPE_CHECKING:
     from meshctl.lifecycle.plans import Absences
-    from meshctl.topology import Node, Topology
-
-node_argument = click.argument("node", metavar="NODE")
-yes_option = click.option("--yes", is_flag=True, help="Don't ask before changing hosts.")
+    from meshctl.topology import Topology
 
 
 @click.command(short_help="Take everything off a host, so that it can be switched off.")
@@ -62,17 +60,6 @@ def restore(options: Options, topology: Path, node: str, *, yes: bool) -> int:
         ask(options, loaded, f"Restore {node} of")
     plan = absences(loaded).restoration(chosen)
     return converge.run(converge.Job("restore", loaded, options, accept_new=False, plan=plan, arguments=f" {node}"))
-
-
-def named(topology: "Topology", name: str) -> "Node":
-    """The node of that name. Raises UsageError when there is none."""
-    from meshctl.errors import UsageError
-
-    for node in topology.nodes:
-        if node.name == name:
-            return node
-    known = ", ".join(node.name for node in topology.nodes)
-    raise UsageError(f"there is no node {name}", advice=f"Known: {known}.")
 
 
 def absences(topology: "Topology") -> "Absences":

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from meshctl.condition.gather import Examination
     from meshctl.topology import Topology
 
-UNHEALTHY = 4
 COLOURS = {"healthy": "green", "degraded": "yellow", "broken": "red"}
 Style = Callable[[str, str], str]
 """(text, colour) -> text; the identity where colours are unwanted."""

@@ -10,10 +10,9 @@ from typing import TextIO
 
 import click
 
+from meshctl.cli.exits import INTERRUPTED
 from meshctl.cli.output import coloured
 from meshctl.errors import MeshctlError
-
-INTERRUPTED = 130
 
 
 def report(error: BaseException, stream: TextIO, defects: Sequence[Path] | None = None) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from meshctl.cli.exits import CHANGES, UNHEALTHY
 from meshctl.cli.limits import LimitedCommand, limit_options, limits_of
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import coloured, emit_json
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from meshctl.plan import Limits
     from meshctl.preview import Preview
     from meshctl.topology import Topology
-
-CHANGES, UNHEALTHY = 2, 4
 
 
 @click.command(cls=LimitedCommand, short_help="Show what bootstrap would change, as diffs; change nothing.")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from meshctl.cli.consent import ask
-from meshctl.cli.evacuate import absences, named, yes_option
+from meshctl.cli.consent import ask, yes_option
+from meshctl.cli.evacuate import absences
+from meshctl.cli.nodes import chosen
 from meshctl.cli.options import Options, topology_argument
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from meshctl.host.ssh import SshHost
     from meshctl.lifecycle.rolling import Rolling
     from meshctl.lifecycle.window import Window
-    from meshctl.topology import Node, Topology
+    from meshctl.topology import Node
 
 
 @click.command(short_help="Reboot the hosts one after the other, without an outage.")
@@ -53,10 +54,10 @@ def reboot(
     if not rolling:
         raise UsageError("all hosts at once would be an outage", advice="Pass --rolling: one host after the other.")
     loaded = load(topology)
-    chosen = _chosen(loaded, [name for names in nodes for name in names.split(",")])
-    drive = RollingReboot(chosen, Window.parse(window) if window else None, if_needed=if_needed)
+    wanted = chosen(loaded, [name for names in nodes for name in names.split(",")])
+    drive = RollingReboot(wanted, Window.parse(window) if window else None, if_needed=if_needed)
     if not yes:
-        which = ", ".join(node.name for node in chosen)
+        which = ", ".join(node.name for node in wanted)
         ask(options, loaded, f"Reboot {which}{' where needed' if if_needed else ''}, one by one, of")
     words = [*(f" --nodes {name}" for name in nodes), *([" --if-needed"] if if_needed else [])]
     words += [f" --window {window}"] if window else []
@@ -64,11 +65,6 @@ def reboot(
         "reboot", loaded, options, accept_new=False, drive=drive, arguments=f" --rolling{''.join(words)}"
     )
     return converge.run(job)
-
-
-def _chosen(topology: "Topology", names: Sequence[str]) -> "list[Node]":
-    wanted = [named(topology, name) for name in dict.fromkeys(names)]
-    return [node for node in topology.nodes if node in wanted] if wanted else list(topology.nodes)
 
 
 @dataclass

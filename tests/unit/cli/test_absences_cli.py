@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from meshctl.cli.evacuate import named
 from meshctl.cli.main import run
+from meshctl.cli.nodes import chosen, named
 from meshctl.cli.reboot import RollingReboot
 from meshctl.cli.report import not_started
 from meshctl.errors import UsageError
@@ -37,6 +37,11 @@ def test_a_node_by_its_name() -> None:
     with pytest.raises(UsageError) as caught:
         named(TRIANGLE, "node7")
     assert caught.value.advice == "Known: node1, node2, node3."
+
+
+def test_nodes_that_are_named_come_once_and_in_order() -> None:
+    assert [node.name for node in chosen(TRIANGLE, ["node3", "node1", "node3"])] == ["node1", "node3"]
+    assert chosen(TRIANGLE, []) == list(TRIANGLE.nodes)
 
 
 def test_json_of_a_reboot_that_never_began_names_all_hosts_as_remaining() -> None:
