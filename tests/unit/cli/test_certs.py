@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from meshctl.ca import Authority
-from meshctl.cli.certs import _show, entries, renewal_plan
+from meshctl.cli.certs import _show, entries, job
 from meshctl.cli.main import run
 from meshctl.cli.options import Options
 from meshctl.errors import SecretsError
 from meshctl.state import StateFolder
-from meshctl.topology import load
+from tests.roles import golden
 from tests.unit.cli.schemas import check
 
 TRIANGLE = Path(__file__).resolve().parents[3] / "topologies" / "triangle.yaml"
@@ -48,13 +48,11 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert line.endswith("4     expiring")
 
 
-def test_one_host_at_a_time_with_the_gate_in_between() -> None:
-    plan = renewal_plan(load(TRIANGLE), ["node1", "node3"])
-    order = [step.id for step in plan.order()]
-    hosts = [step for step in order if step.startswith(("pki@", "ovn"))]
-    assert hosts == ["ovn.verify", "pki@node1", "ovn.verify after node1", "pki@node3", "ovn.verify after node3"]
-    assert plan.ancestors("incus_network@node1") >= set(hosts)
-    assert plan.ancestors("pki@node1") == {"ovn.verify", "pki.prepare"}
+def test_what_goes_on_where_a_run_ended_is_the_same_command() -> None:
+    """Without --ca the rest of a takeover would not come."""
+    triangle = golden.topology("triangle")
+    assert job(Options(), triangle, (), ca=True).again.endswith("triangle.yaml --ca")
+    assert job(Options(lab="x"), triangle, ("node3", "node2"), ca=False).again.endswith(" --node node3 --node node2")
 
 
 def test_unknown_node_is_named(capsys: pytest.CaptureFixture[str]) -> None:
