@@ -4,7 +4,6 @@
 CPU, so reads ask for whole collections (`recursion=1`). Without quorum reads block, hence the deadlines.
 """
 
-import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from meshctl.errors import HostError, ParseError, RefusedError
 from meshctl.host.base import Host
 from meshctl.roles.parsing import parser
+from meshctl.roles.together import together
 
 T = TypeVar("T")
 
@@ -186,7 +186,7 @@ async def _make_pending(host: Host, wanted: Wanted, seen: Thing | None) -> None:
     targets = [name for name in wanted.per_member if name not in defined]
     first, rest = (targets[:1], targets[1:]) if seen is None else ([], targets)
     for batch in (first, rest):
-        await asyncio.gather(*(_make_on(host, wanted, name) for name in batch))
+        await together(*(_make_on(host, wanted, name) for name in batch))
 
 
 async def _make_on(host: Host, wanted: Wanted, name: str) -> None:

@@ -1,6 +1,5 @@
 """All of Ceph at work: every placement group active+clean, HEALTH_OK without a warning, the founding over."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -18,6 +17,7 @@ from meshctl.roles.ceph import (
     survey,
     tell,
 )
+from meshctl.roles.together import together
 from meshctl.topology import Node
 
 from . import parse
@@ -50,7 +50,7 @@ class CephHealthRole(Role):
         settings, ghosts = leftovers
         await host.until("clean placement groups", lambda: _unclean(host), timeout=self.gate_timeout(), every=0.1)
         if ghosts:  # first: nothing would tell of their folders once they are purged
-            await asyncio.gather(*(_remove_folders(member, ghosts) for member in cluster.hosts.values()))
+            await together(*(_remove_folders(member, ghosts) for member in cluster.hosts.values()))
         forget: Command = {"prefix": "config-key rm", "key": FOUNDING_KEY}
         purges = [_purge(ghost) for ghost in ghosts]
         await tell(host, [*settings, *purges], [forget], reason="the founding is over")

@@ -4,7 +4,6 @@
 other host a vigil waits for the end of that run's lock and then takes the flag away (`meshctl/roles/vigil.py`).
 """
 
-import asyncio
 import json
 from collections.abc import Iterable
 
@@ -15,6 +14,7 @@ from meshctl.roles import vigil
 from meshctl.roles.absence import GOODBYE, RETURN, witness
 from meshctl.roles.ceph import Command, ask, start, tell, units
 from meshctl.roles.parsing import parser
+from meshctl.roles.together import together
 from meshctl.topology import Node
 
 USES = frozenset({"ceph_mgr"})
@@ -50,7 +50,7 @@ async def expect(node: Node, host: Host, cluster: Cluster) -> None:
     if not await _osds(node, other):
         return
     unset = ["ceph", "--connect-timeout", "10", "osd", "unset-group", FLAG, node.name]
-    await asyncio.gather(*(vigil.keep(one, _vigil(node), unset) for one in _staying(node, cluster)))
+    await together(*(vigil.keep(one, _vigil(node), unset) for one in _staying(node, cluster)))
     (dump,) = await ask(other, _DUMP)
     if FLAG not in dump.read(host_flags).get(node.name, ()):
         await tell(other, [_group("set", node)], reason="its OSDs will be back soon: their data need no other place")
@@ -78,13 +78,13 @@ async def restore(node: Node, host: Host, cluster: Cluster) -> None:
     osds = await _osds(node, other)
     if osds:
         seen = await units(host, *map(_service, osds))
-        await asyncio.gather(*(start(host, {name: unit}, name) for name, unit in seen.items()))
+        await together(*(start(host, {name: unit}, name) for name, unit in seen.items()))
         await other.until("its OSDs", lambda: _down(other, osds), timeout=RETURN)
         await other.until("clean placement groups", lambda: _unclean(other), timeout=CATCH_UP)
     (dump,) = await ask(other, _DUMP)
     if FLAG in dump.read(host_flags).get(node.name, ()):
         await tell(other, [_group("unset", node)], reason="its OSDs are back")
-    await asyncio.gather(*(vigil.end(one, _vigil(node)) for one in _staying(node, cluster)))
+    await together(*(vigil.end(one, _vigil(node)) for one in _staying(node, cluster)))
 
 
 def _staying(node: Node, cluster: Cluster) -> Iterable[Host]:
@@ -128,7 +128,7 @@ async def _unclean(host: Host) -> str:
     (groups,) = await ask(host, _GROUPS)
     states = [state for state, _ in groups.read(acting).values()]
     unclean = sorted({state for state in states if not state.startswith("active+clean")})
-    return f"{', '.join(unclean)}" if unclean else ""
+    return ", ".join(unclean)
 
 
 @parser

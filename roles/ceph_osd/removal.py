@@ -1,7 +1,5 @@
 """OSDs off a host: the daemons, and everything on the disks that hold OSDs of this cluster."""
 
-import asyncio
-
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.ceph import CONF
@@ -9,6 +7,7 @@ from meshctl.roles.disks import LOOK, DiskFacts, describe, disks, is_ours
 from meshctl.roles.emptying import empty
 from meshctl.roles.parsing import parser, understand
 from meshctl.roles.removal import erase, stop
+from meshctl.roles.together import together
 from meshctl.topology import Node
 
 _FSID = ("sed", "-n", r"s/^[[:space:]]*fsid[[:space:]]*=[[:space:]]*//p", CONF)
@@ -30,7 +29,7 @@ async def remove(node: Node, host: Host, cluster: Cluster) -> None:
     doomed = await _disks(node, host)
     if mounted := (await host.query(_MOUNTED)).stdout.split():
         await host.run(["umount", "--", *mounted], reason=reason)
-    await asyncio.gather(*(_empty(host, disk) for disk in doomed))
+    await together(*(_empty(host, disk) for disk in doomed))
     await erase(host, "/etc/ceph/meshctl-osd", reason=reason)
 
 

@@ -1,7 +1,6 @@
 """One OSD per disk, made by ceph-volume."""
 
 import asyncio
-from collections.abc import Awaitable
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
@@ -10,6 +9,7 @@ from meshctl.roles.base import Problem, Role
 from meshctl.roles.ceph import CONFIG_DUMP, OSD_DUMP, OSD_TREE, Command, Setting, keep_running, survey, tell, units
 from meshctl.roles.parsing import understand
 from meshctl.roles.templates import environment
+from meshctl.roles.together import together
 from meshctl.topology import Disk, Node, Topology
 
 from . import disks, parse
@@ -83,12 +83,12 @@ class CephOsdRole(Role):
         first = node == self.topology.nodes[0]
         if any(self._fate(node, look) is not Fate.KEEP for look in self._looks[node.name].values()):
             await host.put({VOLUME: _volume()})
-        await _together(*(self._make(node, host, disk) for disk in node.disks), *([self._share(host)] if first else []))
+        await together(*(self._make(node, host, disk) for disk in node.disks), *([self._share(host)] if first else []))
         found = [seen.label for seen in self._looks[node.name].values() if seen.label]
         raw = {f"{FOLDER}/{label.osd}.env": text(f"OSD_UUID={label.uuid}\n") for label in found if not label.lvm}
         if raw:
             await host.put({**self.render(node), **raw})
-        await _together(*(_start(host, label) for label in found))
+        await together(*(_start(host, label) for label in found))
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every disk has an OSD of this cluster on it, which is up and in, with the device class of the topology."""
@@ -217,10 +217,3 @@ async def _start(host: Host, label: parse.Label) -> None:
         argv = ["ceph-volume", "lvm", "activate", str(label.osd), label.uuid]
         await host.run(argv, reason=f"osd.{label.osd} does not run")
     await keep_running(host, service, f"ceph-volume@lvm-{label.osd}-{label.uuid}.service", *targets)
-
-
-async def _together(*steps: Awaitable[None]) -> None:
-    """Run all to their end, then raise the first error: no step outlives the role's."""
-    for outcome in await asyncio.gather(*steps, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome

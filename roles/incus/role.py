@@ -8,6 +8,7 @@ from meshctl.host.base import Host
 from meshctl.roles import incusapi
 from meshctl.roles.base import Problem, Role, Rollout
 from meshctl.roles.incusapi import Thing, Wanted
+from meshctl.roles.together import together
 from meshctl.topology import Node, Topology
 
 from . import census, joining, judge
@@ -53,7 +54,7 @@ class IncusRole(Role):
             await self.prepare(cluster)
         asleep = [name for name, state in self._census.states.items() if state is State.ASLEEP]
         if asleep:
-            await asyncio.gather(*(_enable(cluster.hosts[name], self._census.disabled[name]) for name in asleep))
+            await together(*(_enable(cluster.hosts[name], self._census.disabled[name]) for name in asleep))
             await self.prepare(cluster)
         return self._census
 
@@ -76,7 +77,7 @@ class IncusRole(Role):
         thing = seen.get(self.topology.incus.local_pool)
         if thing is None or not thing.created_on(names):
             folders = (incusapi.clear_folder(cluster.hosts[name], self.topology.incus.local_pool) for name in names)
-            await asyncio.gather(*folders)
+            await together(*folders)
             await incusapi.make(host, self._wanted(list(names)), thing)
 
     def _wanted(self, names: list[str]) -> Wanted:

@@ -10,6 +10,7 @@ from meshctl.host.base import Host
 from meshctl.roles import incusapi
 from meshctl.roles.base import Problem, Role, Scope
 from meshctl.roles.incusapi import Thing, Wanted
+from meshctl.roles.together import together
 from meshctl.topology import Node
 
 from . import parse
@@ -20,7 +21,6 @@ CLIENT = "incus"
 ROOT = "root"
 _RBD = 30.0
 """Seconds for an rbd command."""
-
 
 _MADE = "Run bootstrap again: it makes the pool, and finishes one that is half made."
 
@@ -48,7 +48,7 @@ class IncusStorageRole(Role):
         seen = await _look(host)
         pool = seen.pools.get(self.topology.incus.remote_pool)
         if pool is None or not pool.created_on(self._names):
-            await asyncio.gather(
+            await together(
                 self._free_of_placeholder(host),
                 cluster.each(lambda _node, member: incusapi.clear_folder(member, self.topology.incus.remote_pool)),
             )
@@ -88,7 +88,7 @@ class IncusStorageRole(Role):
     async def _root_disk(self, host: Host, cluster: Cluster, devices: dict[str, dict[str, str]]) -> None:
         wanted = {"type": "disk", "path": "/", "pool": self.topology.incus.remote_pool}
         other = [name for name, device in devices.items() if name != ROOT and device.get("path") == "/"]
-        differs = f"{other[0]}" if other else ""
+        differs = other[0] if other else ""
         if not other and devices.get(ROOT) != wanted:
             differs = await incusapi.ensure_device(host, ROOT, wanted)
         if differs:

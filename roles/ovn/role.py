@@ -8,6 +8,7 @@ from meshctl.cluster import Cluster
 from meshctl.host.base import Files, Host, text
 from meshctl.roles.base import Problem, Role
 from meshctl.roles.templates import environment
+from meshctl.roles.together import together
 from meshctl.topology import Node, Topology
 
 from . import central, chassis, gate
@@ -61,14 +62,14 @@ class Ovn(Role):
         if seen.asleep:
             await host.run(["systemctl", "enable", *seen.asleep], reason="OVN would not start at boot")
         own = central.Central(host, node, self.topology)
-        await asyncio.gather(
+        await together(
             own.ready_northd(seen.northd, rewritten=DROP_IN in written),
             *(
                 own.converge(database, seen.servers[database.letter], cluster.hosts[self._founders[database.letter]])
                 for database in databases(self.topology)
             ),
         )
-        await asyncio.gather(
+        await together(
             own.start_northd(seen.northd),
             chassis.converge(host, self.topology, node, switch, running=seen.controller),
         )

@@ -1,12 +1,12 @@
 """The last gate: instances on every host reach each other, the uplink's gateway, and Ceph."""
 
-import asyncio
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
 from meshctl.roles.base import Problem, Role, Scope
+from meshctl.roles.together import together
 from meshctl.topology import Node
 
 from . import ceph, parse
@@ -37,7 +37,7 @@ class SmokeRole(Role):
             await incusapi.change(host, "PATCH", "/1.0", {"config": {RECORD: ""}}, reason="the smoke test is repeated")
         test = Instances(self.topology, cluster)
         await test.remove_leftovers()
-        await asyncio.gather(test.run(), ceph.check(self.topology, cluster))
+        await together(test.run(), ceph.check(self.topology, cluster))
         await test.remove()
         await incusapi.change(
             host, "PATCH", "/1.0", {"config": {RECORD: wanted}}, reason="the smoke test passed for this configuration"

@@ -11,6 +11,7 @@ from meshctl.roles import distributions
 from meshctl.roles.base import Problem, Role
 from meshctl.roles.distributions import Distribution
 from meshctl.roles.templates import environment
+from meshctl.roles.together import together
 from meshctl.topology import Node
 
 from . import hosts, packages, sysctls
@@ -61,7 +62,7 @@ class System(Role):
         """Files first, then what can go at the same time: name, kernel, packages and then the clock."""
         seen, clock = await asyncio.gather(self._look(host), _chrony(host))
         written = await host.put(self._files(node, seen))
-        await asyncio.gather(
+        await together(
             self._hostname(node, host, seen),
             self._kernel(host, seen),
             self._packages_and_clock(host, seen, clock, written),

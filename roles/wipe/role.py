@@ -11,6 +11,7 @@ from meshctl.roles.ceph import CONF, ask
 from meshctl.roles.disks import LOOK, DiskFacts, describe, disks, is_ours, obstacle
 from meshctl.roles.emptying import empty
 from meshctl.roles.parsing import understand
+from meshctl.roles.together import together
 from meshctl.topology import Node, Topology
 
 from . import parse
@@ -46,10 +47,7 @@ class WipeRole(Role):
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Empty the host's disks, all at once."""
         doomed = self._doomed.get(node.name, [])
-        outcomes = await asyncio.gather(*(_wipe(host, disk) for disk in doomed), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await together(*(_wipe(host, disk) for disk in doomed))
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Nothing is left on the named disks but OSDs of this cluster."""
