@@ -51,7 +51,7 @@ class Seal:
         """The secret. `what` names it in errors. Raises SecretsError without identity, or with one of somebody else."""
         import pyrage  # noqa: PLC0415
 
-        identities = self._identities(what)
+        identities = self.identities(what)
         try:
             return bytes(pyrage.decrypt(sealed, identities))
         except pyrage.DecryptError as error:
@@ -61,7 +61,8 @@ class Seal:
                 "altered is opened by none: then restore it from a backup of the state folder.",
             ) from error
 
-    def _identities(self, what: str) -> list[Any]:
+    def identities(self, what: str) -> list[Any]:
+        """What opens. `what` names it in errors. Raises SecretsError without identity, or when its file is no good."""
         if self.identity is None:
             raise SecretsError(
                 f"{what} is encrypted, and no identity to open it was given",
@@ -90,7 +91,7 @@ def _keys(file: Path) -> list[Any]:
     """The identities in a file. Errors say nothing of its content: it may be a key with a typing mistake."""
     import pyrage  # noqa: PLC0415
 
-    content = _private(file)
+    content = private(file)
     lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
     native = [line for line in lines if line and not line.startswith("#")]
     try:
@@ -104,17 +105,18 @@ def _keys(file: Path) -> list[Any]:
         ) from error
 
 
-def _private(file: Path) -> bytes:
+def private(file: Path, what: str = "age identity") -> bytes:
+    """A file's content. Raises SecretsError, naming it as `what`, when it can't be read or others may read it."""
     try:
         mode, content = stat.S_IMODE(file.stat().st_mode), file.read_bytes()
     except OSError as error:
         raise SecretsError(
-            f"the age identity {file} can't be read: {error.strerror}",
-            advice=f"{OPTION} and {VARIABLE} take the path of a file, not the key itself.",
+            f"the {what} {file} can't be read: {error.strerror}",
+            advice=f"{OPTION}, {VARIABLE} and --passphrase-file take the path of a file, not the key itself.",
         ) from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SecretsError(
-            f"the age identity {file} has mode {mode:04o}; only its owner may have access",
+            f"the {what} {file} has mode {mode:04o}; only its owner may have access",
             advice=f"Find out who could have read it, then: chmod go= {file}",
         )
     return content

@@ -47,7 +47,9 @@ class Drive(Protocol):
 class Job:
     """What one run is about."""
 
-    command: Literal["bootstrap", "verify", "certs renew", "evacuate", "restore", "reboot", "destroy"]
+    command: Literal[
+        "bootstrap", "verify", "certs renew", "evacuate", "restore", "reboot", "destroy", "backup", "recover"
+    ]
     topology: "Topology"
     options: Options
     accept_new: bool

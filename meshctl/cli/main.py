@@ -10,6 +10,7 @@ import click
 
 from meshctl import __version__
 from meshctl.cli import (
+    backup,
     bootstrap,
     certify,
     certs,
@@ -88,7 +89,7 @@ def root(ctx: click.Context, /, **given: Any) -> None:
 for _command in (
     *(discover.discover, topology.validate, topology.schema, topology.render),
     *(plan.plan, bootstrap.bootstrap, bootstrap.verify, status.status, doctor.doctor, unlock.unlock),
-    *(evacuate.evacuate, evacuate.restore, reboot.reboot, destroy.destroy),
+    *(evacuate.evacuate, evacuate.restore, reboot.reboot, backup.backup, destroy.destroy),
     *(certify.certify, certs.group, state.group, lab.group, completion.completion),
 ):
     root.add_command(_command)
