@@ -2,7 +2,7 @@
 
 from meshctl.topology.errors import Finding, TopologyError
 from meshctl.topology.loader import load, loads, warnings
-from meshctl.topology.model import Cable, Disk, End, Node, Port, Topology, Uplink
+from meshctl.topology.model import Cable, Disk, End, Node, Plug, Port, Topology, Uplink
 
 __all__ = [
     "Cable",
@@ -10,6 +10,7 @@ __all__ = [
     "End",
     "Finding",
     "Node",
+    "Plug",
     "Port",
     "Topology",
     "TopologyError",

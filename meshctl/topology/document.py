@@ -17,6 +17,11 @@ NicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
 # No part begins with a dot: /dev/../etc/passwd is no disk.
 DiskPath = Annotated[str, StringConstraints(pattern=r"^/dev(/[A-Za-z0-9_:+@-][A-Za-z0-9._:+@-]*)+$", max_length=255)]
+Strand = Annotated[
+    str, StringConstraints(pattern=r"^ *[A-Za-z0-9][A-Za-z0-9._-]{0,14} *<-> *[A-Za-z0-9][A-Za-z0-9._-]{0,14} *$")
+]
+# Names of the kernel's bonding driver; `broadcast` is left out: everything arrives twice, and OSPF takes it ill.
+BondMode = Literal["802.3ad", "active-backup", "balance-rr", "balance-xor", "balance-tlb", "balance-alb"]
 Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$", to_lower=True)]
 PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]{1,127}$")]
 # No control characters: the path stands in error messages and logs.
@@ -103,6 +108,22 @@ class NodeSection(Section):
     renderer: RendererName | None = Field(None, description="What keeps this host's links; default: mesh.renderer.")
 
 
+class BondSection(Section):
+    """Several wires that are one cable; the cable's ends name the bonds, which need not exist."""
+
+    strands: list[Strand] = Field(
+        min_length=1,
+        max_length=16,
+        description="The wires, `eth1 <-> eth2` each: a NIC of the first and one of the second host of `cable`.",
+    )
+    mode: BondMode = Field("802.3ad", description="802.3ad: LACP; active-backup: the first strand, while it works.")
+    lacp_rate: Literal["fast", "slow"] = Field("fast", description="LACP every second, or every 30 seconds.")
+    hash: Literal["layer2", "layer2+3", "layer3+4"] = Field(
+        "layer3+4", description="What a connection's strand follows from, with 802.3ad and balance-xor."
+    )
+    min_links: int = Field(1, ge=1, le=16, description="Strands without which the bond has no carrier (802.3ad).")
+
+
 class CableSection(Section):
     """A cable with settings of its own; the short form is only the string."""
 
@@ -114,6 +135,7 @@ class CableSection(Section):
     mtu: Mtu | None = Field(None, description="MTU of both ends; default: mesh.mtu.")
     cost: int | None = Field(None, ge=1, le=65535, description="OSPF cost of both ends; default: FRR's.")
     switch: bool = Field(False, description="There is a switch between the two ends; else that is a fault.")
+    bond: BondSection | None = Field(None, description="The cable is several wires, bonded.")
 
 
 class MeshSection(Section):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from meshctl.topology.document import (
     Bfd,
+    BondSection,
     Ceph,
     Certify,
     Incus,
@@ -51,9 +52,26 @@ class Cable:
     mtu: int
     cost: int | None
     switch: bool = False
+    wires: tuple[tuple[End, End], ...] = ()
+    """The plugs of each strand, in the order of `a` and `b`, when they are other NICs than the ends themselves."""
+    bond: BondSection | None = None
 
     def __str__(self) -> str:
         return f"{self.a} <-> {self.b}"
+
+    @property
+    def strands(self) -> tuple[tuple[End, End], ...]:
+        """What is plugged into what: one pair, or one for each strand of a bond."""
+        return self.wires or ((self.a, self.b),)
+
+
+@dataclass(frozen=True, slots=True)
+class Plug:
+    """A NIC that something is plugged into, and where the other end of that wire is."""
+
+    nic: str
+    mac: str | None
+    peer: End
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,14 @@ class Port:
     peer_address: IPv4Interface
     cable: int
     """Index into the topology's `cables`."""
+    members: tuple[Plug, ...] = ()
+    """The NICs of a bond, in the order of the strands."""
+    bond: BondSection | None = None
+
+    @property
+    def plugs(self) -> tuple[Plug, ...]:
+        """The NICs that the cable's wires are plugged into."""
+        return self.members or (Plug(self.nic, self.mac, End(self.peer, self.peer_nic)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +113,11 @@ class Node:
     host_key: str | None
     renderer: RendererName = "auto"
     """What keeps its links after a reboot; `auto`: what it uses already."""
+
+    @property
+    def plugs(self) -> tuple[Plug, ...]:
+        """The NICs that cables are plugged into, each once."""
+        return tuple({plug.nic: plug for port in self.ports for plug in port.plugs}.values())
 
     @property
     def management_address(self) -> IPv4Address:

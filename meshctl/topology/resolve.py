@@ -9,7 +9,7 @@ from pathlib import Path
 from meshctl.topology.addresses import PARALLEL, ends, link_prefix, loopback, node_ids
 from meshctl.topology.document import CableSection, Document, NodeSection, UplinkSection
 from meshctl.topology.document import Disk as DiskSection
-from meshctl.topology.model import Cable, Disk, End, Node, Port, Topology, Uplink
+from meshctl.topology.model import Cable, Disk, End, Node, Plug, Port, Topology, Uplink
 from meshctl.topology.positions import Path as YamlPath
 from meshctl.topology.positions import shortened
 
@@ -75,7 +75,9 @@ class _Resolver:
             if addresses:
                 a, b = addresses
                 mtu = section.mtu or self.doc.mesh.mtu
-                strung.append(_Strung(Cable(a, b, addresses[a].network, mtu, section.cost, section.switch), addresses))
+                wires = _wires(section, plugs, swapped=a != plugs[0])
+                cable = Cable(a, b, addresses[a].network, mtu, section.cost, section.switch, wires, section.bond)
+                strung.append(_Strung(cable, addresses))
         return strung
 
     def _plugs(self, text: str, where: YamlPath) -> tuple[End, End] | None:
@@ -168,6 +170,13 @@ class _Resolver:
         )
 
 
+def _wires(section: CableSection, plugs: tuple[End, End], *, swapped: bool) -> tuple[tuple[End, End], ...]:
+    """The strands of a bond, as NICs of `cable.a` and `cable.b`."""
+    pairs = [strand.split("<->") for strand in section.bond.strands] if section.bond else []
+    wires = ((End(plugs[0].node, one.strip()), End(plugs[1].node, two.strip())) for one, two in pairs)
+    return tuple((b, a) if swapped else (a, b) for a, b in wires)
+
+
 def _port(section: NodeSection, index: int, strung: _Strung, own: End) -> Port:
     cable = strung.cable
     peer = cable.b if own == cable.a else cable.a
@@ -181,7 +190,14 @@ def _port(section: NodeSection, index: int, strung: _Strung, own: End) -> Port:
         peer_nic=peer.nic,
         peer_address=strung.addresses[peer],
         cable=index,
+        members=tuple(Plug(one.nic, section.macs.get(one.nic), other) for one, other in _from(own, cable)),
+        bond=cable.bond,
     )
+
+
+def _from(own: End, cable: Cable) -> list[tuple[End, End]]:
+    """The strands of a bond, this host's NIC first."""
+    return [(a, b) if own == cable.a else (b, a) for a, b in cable.wires]
 
 
 def _disk(entry: str | DiskSection) -> Disk:

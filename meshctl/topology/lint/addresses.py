@@ -112,7 +112,7 @@ def duplicate_mac(topology: Topology) -> Iterator[Hit]:
     """
     seen: dict[str, str] = {}
     for node in topology.nodes:
-        for port in node.ports:
-            other = seen.setdefault(port.mac or f"{node.name}:{port.nic}", f"{node.name}:{port.nic}")
-            if other != f"{node.name}:{port.nic}":
-                yield ("nodes", node.name, "macs", port.nic), f"{port.mac} is the address of {other} already"
+        for plug in node.plugs:
+            other = seen.setdefault(plug.mac or f"{node.name}:{plug.nic}", f"{node.name}:{plug.nic}")
+            if other != f"{node.name}:{plug.nic}":
+                yield ("nodes", node.name, "macs", plug.nic), f"{plug.mac} is the address of {other} already"

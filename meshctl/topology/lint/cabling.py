@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from meshctl.topology.connectivity import parts, weak_points
 from meshctl.topology.lint.rules import Hit, Severity, rule
-from meshctl.topology.model import Topology
+from meshctl.topology.model import Cable, End, Topology
 
 GENEVE_OVERHEAD = 58
 """Bytes around an inner IPv4 packet: Ethernet 14, outer IP 20, UDP 8, Geneve 8, OVN's option 8 (RFC 8926)."""
@@ -21,11 +21,17 @@ def port_twice(topology: Topology) -> Iterator[Hit]:
     A plug is in one place. Two cables that name the same port describe wiring that can't exist, and the second
     would silently replace the first one's addresses.
     """
-    used = Counter(end for cable in topology.cables for end in (cable.a, cable.b))
+    used = Counter(end for cable in topology.cables for end in _ends(cable))
     for i, cable in enumerate(topology.cables):
-        for end in (cable.a, cable.b):
+        for end in dict.fromkeys(_ends(cable)):
             if used[end] > 1:
                 yield ("cables", i), f"{end} is used by {used[end]} cables; a port takes one"
+
+
+def _ends(cable: Cable) -> list[End]:
+    """Bonds, and what wires are plugged into."""
+    bonds = [cable.a, cable.b] if cable.bond else []
+    return [*bonds, *(end for strand in cable.strands for end in strand)]
 
 
 @rule(Severity.ERROR)
@@ -36,7 +42,7 @@ def reserved_nic(topology: Topology) -> Iterator[Hit]:
     an OVS bridge; an address of the mesh on either takes it away from its purpose.
     """
     for i, cable in enumerate(topology.cables):
-        for end in (cable.a, cable.b):
+        for end in _ends(cable):
             node = topology.node(end.node)
             kinds = [
                 k for k, nic in (("management", node.management_nic), ("uplink", node.uplink_nic)) if nic == end.nic

@@ -28,7 +28,20 @@ def mesh(nodes: int, *pairs: tuple[int, int]) -> str:
     return yaml.safe_dump(document)
 
 
+def bonded(
+    settings: str = "", cable: str = "node1:bond0 <-> node2:bond0", strands: str = "eth1 <-> eth2, eth7 <-> eth7"
+) -> str:
+    """The triangle with a bond instead of its first cable."""
+    bond = f"{{strands: [{strands}]{settings}}}"
+    return TRIANGLE.replace("- node1:eth1 <-> node2:eth2", f"- {{cable: '{cable}', bond: {bond}}}")
+
+
 CASES = {
+    "bond-name": bonded(cable="node1:lo <-> node2:bond0"),
+    "bond-min-links": bonded(", min_links: 3"),
+    "bond-of-one": bonded(strands="eth1 <-> eth2"),
+    "bond-mode-direct": bonded(", mode: balance-alb"),
+    "bond-through-switch": bonded().replace("bond: {", "switch: true, bond: {"),
     "redistributed-loopback": TRIANGLE + "ospf: {redistribute: [10.50.1.2/32]}\n",
     "age-recipient": TRIANGLE + f"secrets: {{age_recipients: [age1{'q' * 58}]}}\n",
     "port-twice": TRIANGLE.replace("node1:eth2", "node1:eth1"),
@@ -67,6 +80,26 @@ def test_the_rule_is_broken_by_its_case_and_by_nothing_else(rule: object, tmp_pa
     assert broken == {rule.id}  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        (bonded(strands="eth1 <-> eth2, eth2 <-> eth7"), "port-twice"),  # node1:eth2 has a cable to node3
+        (bonded(strands="eth1 <-> eth2, eth1 <-> eth7"), "port-twice"),
+        (bonded().replace("node3:eth1 <-> node1:eth2", "node3:bond0 <-> node1:bond0"), "port-twice"),
+        (bonded(strands="eth1 <-> eth2, eth0 <-> eth7"), "reserved-nic"),
+        (bonded(strands="eth1 <-> eth2, eth3 <-> eth7"), "reserved-nic"),
+        (bonded(", mode: balance-rr"), "bond-mode-direct"),
+    ],
+)
+def test_strands_are_wires_like_others(text: str, rule: str, tmp_path: Path) -> None:
+    assert rule in {finding.rule for finding in findings(text, tmp_path)}
+
+
+def test_bond_as_it_should_be(tmp_path: Path) -> None:
+    assert findings(bonded(), tmp_path) == []
+    assert findings(bonded(", mode: active-backup"), tmp_path) == []
+
+
 def test_findings_point_at_their_line(tmp_path: Path) -> None:
     (finding,) = findings(CASES["disk-twice"], tmp_path)
     assert (finding.line, finding.path) == (12, "nodes.node1.disks")
@@ -78,7 +111,7 @@ def test_a_default_that_collides_points_at_the_top(tmp_path: Path) -> None:
     assert finding.rule == "prefix-overlap"
 
 
-@pytest.mark.parametrize("name", ["triangle", "five", "dual"])
+@pytest.mark.parametrize("name", ["triangle", "five", "dual", "bonded"])
 def test_good_examples_have_no_warning(name: str) -> None:
     assert warnings(TOPOLOGIES / f"{name}.yaml") == []
 

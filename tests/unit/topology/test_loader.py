@@ -25,7 +25,7 @@ def prefixes(topology: Topology) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "nodes", "cables"), [("triangle", 3, 3), ("five", 5, 10), ("ring", 4, 4), ("dual", 3, 6)]
+    ("name", "nodes", "cables"), [("triangle", 3, 3), ("five", 5, 10), ("ring", 4, 4), ("dual", 3, 6), ("bonded", 3, 3)]
 )
 def test_examples_load(name: str, nodes: int, cables: int) -> None:
     topology = load(TOPOLOGIES / f"{name}.yaml")
@@ -67,6 +67,26 @@ def test_a_stated_prefix_wins() -> None:
     )
     cable = loads(text, Path("t.yaml")).cables[0]
     assert (str(cable.prefix), cable.cost, cable.mtu) == ("10.9.9.8/30", 7, 9000)
+
+
+def test_strands_of_a_bond_from_both_ends() -> None:
+    text = TRIANGLE.replace(
+        "- node1:eth1 <-> node2:eth2",
+        "- {cable: 'node2:bond1 <-> node1:bond0', bond: {strands: [eth2 <-> eth1, eth8<->eth7]}}",
+    ).replace("172.31.0.11,", "172.31.0.11, macs: {eth7: '02:00:00:00:00:07'},")
+    topology = loads(text, Path("t.yaml"))
+    cable = topology.cables[0]
+    assert (str(cable), [tuple(map(str, pair)) for pair in cable.strands]) == (
+        "node1:bond0 <-> node2:bond1",
+        [("node1:eth1", "node2:eth2"), ("node1:eth7", "node2:eth8")],
+    )
+    one, two = (next(p for p in topology.node(n).ports if p.cable == 0) for n in ("node1", "node2"))
+    assert [(plug.nic, plug.mac, str(plug.peer)) for plug in one.plugs] == [
+        ("eth1", None, "node2:eth2"),
+        ("eth7", "02:00:00:00:00:07", "node2:eth8"),
+    ]
+    assert [str(plug.peer) for plug in two.plugs] == ["node1:eth1", "node1:eth7"]
+    assert [plug.nic for plug in topology.node("node1").plugs] == ["eth1", "eth7", "eth2"]
 
 
 def test_the_order_of_a_cables_ends_does_not_matter() -> None:
