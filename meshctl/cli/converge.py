@@ -92,8 +92,8 @@ class Job:
         return self._line("plan")
 
     def _line(self, command: str) -> str:
-        words = f"{self.options.prefix} {command} {self.topology.source}{self.arguments}"
-        return f"{words}{as_words(self.limits)}{as_options(self.wipe)}"
+        words = f"{self.arguments}{as_words(self.limits)}{as_options(self.wipe)}"
+        return self.options.line(command, self.topology, words)
 
 
 def run(job: Job) -> int:

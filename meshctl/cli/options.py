@@ -2,6 +2,7 @@
 """The options that stand before every command."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,9 +78,8 @@ class Options:
         running.existing(self.lab_name(topology))  # else its folder would be made here, and look like half a lab
         return StateFolder(paths(self.lab_name(topology)).state, seal)
 
-    @property
-    def prefix(self) -> str:
-        """How the operator called us, for advice that can be pasted: `meshctl --lab=x`."""
+    def line(self, command: str, topology: "Topology", arguments: str = "") -> str:
+        """A command line about the topology that can be pasted, with the options that the operator gave before."""
         words = ["meshctl"]
         if self.lab is not None:
             words.append(f"--lab={self.lab}" if self.lab else "--lab")
@@ -89,7 +89,7 @@ class Options:
             words.append(f"--age-identity={self.age_identity}")
         if self.ssh_config:
             words.append(f"--ssh-config={self.ssh_config}")
-        return " ".join(words)
+        return f"{shlex.join(words)} {command} {shlex.quote(str(topology.source))}{arguments}"
 
 
 class Seconds(click.FloatRange):

@@ -63,8 +63,8 @@ def _look(topology: "Topology", options: Options, patience: float, *, clear: boo
     if options.json:
         emit_json("status", as_json(found))
     else:
-        again = f"{options.prefix} doctor {topology.source}"
-        text = "\n".join(lines(found, style=coloured(sys.stdout), columns=width(), doctor=again))
+        doctor = options.line("doctor", topology)
+        text = "\n".join(lines(found, style=coloured(sys.stdout), columns=width(), doctor=doctor))
         click.echo((_CLEAR if clear and sys.stdout.isatty() else "") + text, color=True)
     return 0 if found.state == "healthy" else UNHEALTHY
 

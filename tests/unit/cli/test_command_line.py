@@ -1,8 +1,10 @@
 """Words in, exit code and sentences out; nothing here touches a host."""
 
 import json
+import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,6 +18,7 @@ from jsonschema import Draft202012Validator
 from meshctl.cli.limits import spread
 from meshctl.cli.main import root, run
 from meshctl.cli.options import Options, spell_out_lab
+from tests.roles import golden
 from tests.unit.cli.recorded import UNREACHABLE
 from tests.unit.cli.schemas import check
 
@@ -175,6 +178,15 @@ def test_lab_option(words: list[str], lab: str | None) -> None:
         context.invoke(root.callback, **context.params)  # type: ignore[arg-type]
         assert isinstance(context.obj, Options)
         assert context.obj.lab == lab
+
+
+def test_command_lines_in_advice_can_be_pasted() -> None:
+    options = Options(lab="", state_dir=Path("/my state"), age_identity=Path("/id"))
+    topology = replace(golden.topology("triangle"), source=Path("my files/t.yaml"))
+    assert shlex.split(options.line("plan", topology, " --node node1")) == [
+        *("meshctl", "--lab", "--state-dir=/my state", "--age-identity=/id"),
+        *("plan", "my files/t.yaml", "--node", "node1"),
+    ]
 
 
 @pytest.mark.parametrize(
