@@ -165,11 +165,19 @@ class Ospf(Section):
     hello: int = Field(1, ge=1, le=65535, description="Hello interval, seconds.")
     dead: int = Field(4, ge=1, le=65535, description="Dead interval, seconds.")
     retransmit: int = Field(1, ge=1, le=65535, description="Retransmit interval, seconds.")
+    authentication: Literal["none", "hmac-sha-256"] = Field(
+        "none", description="Packets are signed with a key of the cluster's own, which meshctl makes."
+    )
     redistribute: list[Network] = Field(
         default_factory=list,
         max_length=MOST_ENTRIES,
         description="Kernel routes inside these prefixes are advertised (/32s of VMs).",
     )
+
+    @property
+    def signed(self) -> bool:
+        """Whether packets are signed."""
+        return self.authentication != "none"
 
 
 class Bfd(Section):

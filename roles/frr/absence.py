@@ -11,14 +11,13 @@ from meshctl.roles.parsing import parser, understand
 from meshctl.topology import Node
 
 from . import parse
+from .igp import Igp
+from .igps import speaking
 from .judge import ROUTES
 from .role import RUNNING
 
 SETTLED = 10.0
 """Seconds for all others to route around the host; it takes one."""
-
-_LINE = "max-metric router-lsa administrative"
-_ROUTER = ("vtysh", "-c", "configure terminal", "-c", "router ospf", "-c")
 
 
 async def drain(node: Node, host: Host, cluster: Cluster) -> None:
@@ -27,8 +26,10 @@ async def drain(node: Node, host: Host, cluster: Cluster) -> None:
     It is in the running configuration only: a reboot forgets it.
     """
     running = parse.running((await host.query(RUNNING)).stdout)[1]
-    if not _stubborn(running):
-        await host.run([*_ROUTER, _LINE], reason="transit traffic has to leave before the links do")
+    for igp in speaking(cluster.topology):
+        if not _avoided(igp, running):
+            argv = _configure(igp, igp.avoid)
+            await host.run(argv, reason="transit traffic has to leave before the links do")
     others = [other for other in cluster.topology.nodes if other.name != node.name]
     targets = frozenset(str(other.loopback) for other in others)
     doors = frozenset(str(port.address.ip) for port in node.ports)
@@ -42,15 +43,21 @@ async def drain(node: Node, host: Host, cluster: Cluster) -> None:
 
 async def restore(node: Node, host: Host, cluster: Cluster) -> None:
     """Announce the links at their own cost again; start FRR if it was stopped."""
-    del node, cluster
+    del node
     if "ActiveState=active" not in (await host.query(["systemctl", "show", "-p", "ActiveState", "frr.service"])).stdout:
         await host.run(["systemctl", "start", "frr.service"], reason="FRR does not run", timeout=GOODBYE)
-    if _stubborn(parse.running((await host.query(RUNNING)).stdout)[1]):
-        await host.run([*_ROUTER, f"no {_LINE}"], reason="transit traffic may pass again")
+    running = parse.running((await host.query(RUNNING)).stdout)[1]
+    for igp in speaking(cluster.topology):
+        if _avoided(igp, running):
+            await host.run(_configure(igp, f"no {igp.avoid}"), reason="transit traffic may pass again")
 
 
-def _stubborn(running: str) -> bool:
-    return any(line.strip() == _LINE for line in running.splitlines())
+def _avoided(igp: Igp, running: str) -> bool:
+    return any(line == (igp.block, igp.avoid) for line in parse.config_lines(running))
+
+
+def _configure(igp: Igp, line: str) -> list[str]:
+    return ["vtysh", "-c", "configure terminal", "-c", igp.block, "-c", line]
 
 
 async def _through(host: Host, targets: frozenset[str], doors: frozenset[str]) -> str:

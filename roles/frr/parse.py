@@ -3,10 +3,19 @@
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from meshctl.roles.parsing import parser
 
 _OPENING = re.compile(r"^[\[{]", re.MULTILINE)
+
+CHAIN = "meshctl"
+"""The name of the key chain with the cluster's routing key."""
+
+_KEY_LINE = (f"key chain {CHAIN}", "key 1", "key-string ")
+
+# What follows these words in a line of configuration is a secret.
+_SECRET = re.compile(r"(\bkey-string|\bauthentication-key|\bmd5|\bclear|\bpassword(?! (?:clear|md5))) +\S.*")
 
 ConfigLine = tuple[str, ...]
 """A line of configuration after the lines it is nested in: `("interface eth1", "ip ospf cost 10")`."""
@@ -77,16 +86,40 @@ def foreign(text: str) -> str:
     if "meshctl" in text:
         return ""
     strange = sorted(line for line in config_lines(text) if not line[0].startswith(_HARMLESS))
-    return " / ".join(strange[0]) if strange else ""
+    return _shown(strange[0]) if strange else ""
 
 
 def differences(wanted: str, running: str) -> str:
     """The first differences between two configurations, in one line; "" if they mean the same."""
     want, have = (config_lines(text) - _EMPTY for text in (wanted, running))
-    parts = [f"lacks `{' / '.join(line)}`" for line in sorted(want - have)]
-    parts += [f"has `{' / '.join(line)}`" for line in sorted(have - want)]
+    parts = [f"lacks `{_shown(line)}`" for line in sorted(want - have)]
+    parts += [f"has `{_shown(line)}`" for line in sorted(have - want)]
     more = f" and {len(parts) - 3} more" if len(parts) > 3 else ""  # noqa: PLR2004  (three show the pattern)
     return ", ".join(parts[:3]) + more
+
+
+def _shown(line: ConfigLine) -> str:
+    return redacted(" / ".join(line))
+
+
+def redacted(text: str) -> str:
+    """Configuration, or what vtysh says of it, with every secret left out."""
+    return _SECRET.sub(r"\1 (not shown)", text)
+
+
+def undone(line: str) -> str:
+    """What takes back a line of an interface. Without the secret in it: FRR wants none, and it would be an argument."""
+    bare = _SECRET.sub(lambda match: "" if match[1] in {"md5", "clear"} else match[1], line).strip()
+    return bare.removeprefix("no ") if bare.startswith("no ") else f"no {bare}"
+
+
+@parser
+def routing_key(text: str) -> str:
+    """The key in our key chain; "" when this configuration has none."""
+    chain, number, word = _KEY_LINE
+    keys = [line[2].removeprefix(word) for line in config_lines(text) if line[:2] == (chain, number)
+            and len(line) > 2 and line[2].startswith(word)]  # fmt: skip  # noqa: PLR2004
+    return keys[0].strip() if keys else ""
 
 
 def strangers(wanted: str, running: str) -> list[tuple[str, str]]:
@@ -107,55 +140,34 @@ def running(text: str) -> tuple[frozenset[str], str]:
 
 
 @parser
-def documents(text: str) -> tuple[str, str]:
-    """`show ip ospf neighbor json` followed by `show bfd peers json`: an object and a list; "" for a missing one.
+def answers(text: str) -> tuple[Any, ...]:
+    """The JSON that several questions to vtysh left behind, in their order.
 
-    A daemon that doesn't run leaves no JSON behind, only "ospfd is not running" or nothing at all.
+    A daemon that doesn't run leaves none, only "ospfd is not running" or nothing at all.
     """
-    found: dict[type, str] = {}
+    found: list[Any] = []
     decoder, at = json.JSONDecoder(), 0
     while opening := _OPENING.search(text, at):
         try:
             value, at = decoder.raw_decode(text, opening.start())
         except (ValueError, RecursionError):
             break
-        found[type(value)] = text[opening.start() : at]
-    return found.get(dict, ""), found.get(list, "")
-
-
-@parser
-def adjacencies(text: str) -> tuple[Adjacency, ...]:
-    """`show ip ospf neighbor json`; ifaceName there is `NIC:ADDRESS`."""
-    found = []
-    for router, entries in _dictionary(text).get("neighbors", {}).items():
-        found += [
-            Adjacency(router, str(e["ifaceAddress"]), str(e["ifaceName"]).split(":")[0], _state(e)) for e in entries
-        ]
+        found.append(value)
     return tuple(found)
 
 
 @parser
-def bfd_peers(text: str) -> tuple[BfdPeer, ...]:
-    """`show bfd peers json`."""
-    return tuple(BfdPeer(str(e["peer"]), str(e.get("interface", "")), str(e["status"])) for e in _list(text))
+def bfd_peers(value: Any) -> tuple[BfdPeer, ...]:
+    """The list of `show bfd peers json`."""
+    if not isinstance(value, list):
+        raise ValueError("a JSON list expected")  # noqa: TRY004  (callers know one error)
+    return tuple(BfdPeer(str(e["peer"]), str(e.get("interface", "")), str(e["status"])) for e in value)
 
 
 @parser
 def routes(text: str) -> tuple[Route, ...]:
-    """`ip -j -4 route show`."""
+    """`ip -j -4 route show`, or -6."""
     return tuple(Route(str(e["dst"]), str(e.get("protocol", "")), str(e.get("prefsrc", ""))) for e in _list(text))
-
-
-def _state(entry: dict[str, object]) -> str:
-    # `converged` is "Full" or empty-handed; `nbrState` ("ExStart/-") tells where it is stuck.
-    return str(entry.get("nbrState") or entry.get("state") or entry.get("converged")).split("/")[0]
-
-
-def _dictionary(text: str) -> dict[str, dict[str, list[dict[str, object]]]]:
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ValueError("a JSON object expected")  # noqa: TRY004  (callers know one error)
-    return value
 
 
 def _list(text: str) -> list[dict[str, object]]:

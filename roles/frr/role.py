@@ -1,29 +1,29 @@
 """OSPF over every cable, BFD beside it, and the loopback as the address that survives a cut cable."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from meshctl.cluster import Cluster
 from meshctl.errors import CommandError, RefusedError
 from meshctl.host.base import Files, Host, text
 from meshctl.roles.base import Problem, Role
 from meshctl.roles.templates import environment
-from meshctl.topology import Node
+from meshctl.topology import Node, Topology
 
-from . import parse
-from .judge import ROUTES, Look, judge, unreachable
+from . import key, parse
+from .igps import speaking
+from .judge import ROUTES, Look, judge, other_key, unreachable
 
 T = TypeVar("T")
 
 CONF = "/etc/frr/frr.conf"
 UNIT = "frr.service"
-_NEEDED = frozenset({"zebra", "ospfd", "bfdd"})
 
 # Starting vtysh costs more than all its answers: ask everything at once.
 RUNNING = ("vtysh", "-c", "show daemons", "-c", "show running-config")
-SESSIONS = ("vtysh", "-c", "show ip ospf neighbor json", "-c", "show bfd peers json")
+PEERS = "show bfd peers json"
 
 # Through a pipe, because sshd may give a command a socket as stdin, and a socket can't be opened as /dev/stdin.
 _CHECK = "cat | vtysh -C -f /dev/stdin"
@@ -51,14 +51,35 @@ class Frr(Role):
     needs: ClassVar[frozenset[str]] = frozenset({"system", "links"})
     poll: ClassVar[float] = 0.1
 
+    def __init__(self, topology: Topology) -> None:
+        super().__init__(topology)
+        self._igps = speaking(topology)
+        self._needed = frozenset({"zebra", "bfdd", *(igp.daemon for igp in self._igps)})
+        self._key = ""
+
     def render(self, node: Node) -> Files:
-        """frr.conf and the list of daemons."""
+        """frr.conf and the list of daemons; before `prepare`, with a placeholder for the routing key."""
         env = environment(__package__)
-        conf = env.get_template("frr.conf.j2").render(node=node, ospf=self.topology.ospf, bfd=self.topology.bfd)
+        topology = self.topology
+        conf = env.get_template("frr.conf.j2").render(
+            node=node, igps=self._igps, ospf=topology.ospf, bfd=topology.bfd, key_chain=self._key_chain()
+        )
+        daemons = env.get_template("daemons.j2").render(needed=self._needed)
         return {
-            CONF: text(conf, mode=0o640, owner="frr", group="frr"),
-            "/etc/frr/daemons": text(env.get_template("daemons.j2").render(), mode=0o640, owner="frr", group="frr"),
+            CONF: text(conf, mode=0o640, owner="frr", group="frr", secret=topology.ospf.signed),
+            "/etc/frr/daemons": text(daemons, mode=0o640, owner="frr", group="frr"),
         }
+
+    def _key_chain(self) -> str:
+        if not self.topology.ospf.signed:
+            return ""
+        template = environment(__package__).get_template("key.j2")
+        return template.render(chain=parse.CHAIN, key=self._key or key.PLACEHOLDER, algorithm=key.ALGORITHM)
+
+    async def prepare(self, cluster: Cluster) -> None:
+        """Find the routing key, or make one, if packets are to be signed. Raises SecretsError when it is damaged."""
+        if self.topology.ospf.signed:
+            self._key = await key.find(cluster, CONF)
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Write the files; start FRR if OSPF isn't running, reload it if it runs something else.
@@ -66,6 +87,8 @@ class Frr(Role):
         Raises RefusedError when FRR carries a configuration that meshctl didn't make, CommandError when this FRR
         doesn't understand the new one (which then is not installed).
         """
+        if self.topology.ospf.signed and not self._key:
+            raise RuntimeError("prepare comes before apply")
         files = self.render(node)
         wanted = files[CONF].content.decode()
         seen = await _observe(host)
@@ -75,10 +98,10 @@ class Frr(Role):
         written = await host.put(files)
         if not seen.enabled:
             await host.run(["systemctl", "enable", UNIT], reason="FRR would not start at boot")
-        if not (seen.active and seen.daemons >= _NEEDED):
-            await _restart(host, seen)
+        if not (seen.active and seen.daemons >= self._needed):
+            await _restart(host, self._needed - seen.daemons)
         elif difference := parse.differences(wanted, seen.running):
-            await _clear_strangers(host, parse.strangers(wanted, seen.running))
+            await self._adapt(host, wanted, seen.running)
             await host.run(["systemctl", "reload", UNIT], reason=f"the running configuration {difference}")
         elif "/etc/frr/daemons" in written:
             await host.run(["systemctl", "reload", UNIT], reason="the list of daemons differs")
@@ -86,16 +109,45 @@ class Frr(Role):
             return
         await host.until("FRR's configuration", lambda: _difference(host, wanted), timeout=20, every=0.1)
 
+    async def _adapt(self, host: Host, wanted: str, running: str) -> None:
+        """What has to be done before frr-reload: what it can't do, and what it would do for everybody to see."""
+        await _clear_strangers(host, parse.strangers(wanted, running))
+        if self._key and parse.routing_key(running) != self._key:
+            reason = "the running configuration has another routing key, or none"
+            await key.install(host, self._key_chain(), reason=reason)
+
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every adjacency Full on both ends and no other, BFD up, kernel routes, and pings between all loopbacks."""
-        looks = await cluster.each(_look)
+        looks = await cluster.each(self._look)
         problems = [p for node in self.topology.nodes for p in judge(self.topology, node, looks[node.name])]
         if problems:
-            return problems
+            return [*problems, *await self._other_keys(cluster)]
         silent = await cluster.each(self._silent)
         return [
             unreachable(self.topology, node, address) for node in self.topology.nodes for address in silent[node.name]
         ]
+
+    async def _other_keys(self, cluster: Cluster) -> list[Problem]:
+        strangers = await key.strangers(cluster.hosts) if self.topology.ospf.signed else {}
+        return [other_key(name, same) for name, same in strangers.items()]
+
+    async def _look(self, _node: Node, host: Host) -> Look:
+        argv = self.sessions()
+        sessions, routes = await asyncio.gather(host.query(argv, ok=None), host.query(ROUTES, ok=None))
+        answers = parse.answers(sessions.stdout)
+        speakers = {igp.label: igp.speaker(answers) for igp in self._igps}
+        return Look(
+            {igp.label: igp.adjacencies(answers) for igp in self._igps},
+            peers(answers),
+            _parsed(parse.routes, routes.stdout),
+            {label: speaker.interfaces for label, speaker in speakers.items() if speaker},
+        )
+
+    def sessions(self) -> Sequence[str]:
+        """What the gate asks vtysh."""
+        shows = [igp.neighbours for igp in self._igps] + [PEERS]
+        shows += [igp.interfaces for igp in self._igps if self.topology.ospf.signed]
+        return ["vtysh", *(word for show in shows for word in ("-c", show))]
 
     async def _silent(self, node: Node, host: Host) -> tuple[str, ...]:
         others = [str(other.loopback) for other in self.topology.nodes if other.name != node.name]
@@ -135,21 +187,20 @@ async def _check_syntax(host: Host, conf: str) -> None:
     if not result.ok:
         advice = "Nothing was changed. Compare FRR's version with the versions that meshctl supports."
         raise CommandError(
-            host.name, argv, result.status, result.stderr or result.stdout, stdout=result.stdout, advice=advice
+            host.name, argv, result.status, parse.redacted(result.stderr or result.stdout), advice=advice
         )
 
 
 async def _clear_strangers(host: Host, lines: list[tuple[str, str]]) -> None:
     """Take back what was configured by hand on other interfaces; a reload can't (see parse.strangers)."""
     for interface, line in lines:
-        undo = line.removeprefix("no ") if line.startswith("no ") else f"no {line}"
-        argv = ["vtysh", "-c", "configure terminal", "-c", interface, "-c", undo]
-        await host.run(argv, reason=f"the running configuration has `{interface} / {line}`")
+        argv = ["vtysh", "-c", "configure terminal", "-c", interface, "-c", parse.undone(line)]
+        await host.run(argv, reason=f"the running configuration has `{interface} / {parse.redacted(line)}`")
 
 
-async def _restart(host: Host, seen: _Seen) -> None:
+async def _restart(host: Host, lacking: frozenset[str]) -> None:
     # The unit allows three starts in three minutes (StartLimitBurst=3); the fourth fails until the count is reset.
-    missing = ", ".join(sorted(_NEEDED - seen.daemons))
+    missing = ", ".join(sorted(lacking))
     reason = f"not running: {missing}" if missing else "FRR's unit is not active"
     await host.run(["systemctl", "reset-failed", UNIT], reason=reason)
     await host.run(["systemctl", "restart", UNIT], reason=reason)
@@ -161,16 +212,14 @@ async def _difference(host: Host, wanted: str) -> str:
     return parse.differences(wanted, configuration) if daemons else "FRR does not answer"
 
 
-async def _look(_node: Node, host: Host) -> Look:
-    sessions, routes = await asyncio.gather(host.query(SESSIONS, ok=None), host.query(ROUTES, ok=None))
-    neighbours, bfd = parse.documents(sessions.stdout)
-    return Look(
-        _parsed(parse.adjacencies, neighbours), _parsed(parse.bfd_peers, bfd), _parsed(parse.routes, routes.stdout)
-    )
+def peers(answers: Sequence[Any]) -> tuple[parse.BfdPeer, ...] | None:
+    """BFD's sessions among what vtysh printed; None when bfdd gave no answer."""
+    lists = [answer for answer in answers if isinstance(answer, list)]
+    return _parsed(parse.bfd_peers, lists[0]) if lists else None
 
 
-def _parsed(parser: Callable[[str], T], output: str) -> T | None:
+def _parsed(parser: Callable[[Any], T], output: Any) -> T | None:
     try:
         return parser(output)
     except (ValueError, LookupError):
-        return None  # "ospfd is not running", and whatever else is no JSON
+        return None  # whatever else is no JSON

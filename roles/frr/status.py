@@ -1,24 +1,22 @@
 """Adjacencies, BFD and routes now, and what OSPF is told to avoid."""
 
 import asyncio
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.condition import Condition, Disease, Finding, Part, State, judged, nobody, split, told
-from meshctl.roles.parsing import parser, understand
+from meshctl.roles.parsing import understand
 from meshctl.topology import Node, Port, Topology
 
-from . import parse
+from . import key, parse
+from .igp import Igp, Interface, Speaker
+from .igps import speaking
 from .judge import ROUTES
 from .judge import Look as Routing
 from .judge import judge as judge_routing
-
-SHOWN = ("show ip ospf neighbor json", "show bfd peers json", "show ip ospf json", "show ip ospf interface json")
-ASK = ("vtysh", *(word for show in SHOWN for word in ("-c", show)))
+from .role import PEERS, peers
 
 UNEQUAL_MTU = Disease(
     "unequal-mtu", "Two ends of a cable have different MTUs: OSPF never gets past ExStart, and the cable stays unused."
@@ -29,97 +27,81 @@ DUPLICATE_ROUTER_ID = Disease(
 TRAFFIC_KEPT_AWAY = Disease(
     "traffic-kept-away", "OSPF still avoids a host or cable, by max-metric or a raised cost that was never taken back."
 )
-DISEASES = (UNEQUAL_MTU, DUPLICATE_ROUTER_ID, TRAFFIC_KEPT_AWAY)
+OTHER_KEY = Disease(
+    "other-routing-key",
+    "A host signs OSPF's packets with another key than the others, which drop them: no routes.",
+)
+DISEASES = (UNEQUAL_MTU, DUPLICATE_ROUTER_ID, TRAFFIC_KEPT_AWAY, OTHER_KEY)
 _STUCK = frozenset({"ExStart", "Exchange"})
 
 
 @dataclass(frozen=True, slots=True)
-class Interface:
-    """An interface as OSPF uses it."""
-
-    mtu: int
-    cost: int
-    bandwidth: int
-    """Mbit/s, from which an unset cost follows (reference 100 Gbit/s)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ospf:
-    """ospfd itself."""
-
-    router: str
-    max_metric: bool
-    interfaces: Mapping[str, Interface]
-
-
-@dataclass(frozen=True, slots=True)
 class Look:
-    """One host; `ospf` is None when ospfd doesn't answer."""
+    """One host; `speakers` has None for a daemon that doesn't answer, by the protocol's label."""
 
     routing: Routing
-    ospf: Ospf | None
+    speakers: Mapping[str, Speaker | None] = field(default_factory=dict)
 
 
 async def condition(cluster: Cluster) -> Condition:
-    """Two commands per host."""
-    answers, silent = split(await cluster.each(lambda _node, host: told(_look(host))))
-    return judge(cluster.topology, answers, silent) if answers else nobody(silent)
+    """Two commands per host, and one more where packets are signed."""
+    topology = cluster.topology
+    answers, silent = split(await cluster.each(lambda _node, host: told(_look(topology, host))))
+    if not answers:
+        return nobody(silent)
+    return judge(topology, answers, silent, await _keys(cluster, answers))
 
 
-async def _look(host: Host) -> Look:
-    sessions, routes = await asyncio.gather(host.query(ASK, ok=None), host.query(ROUTES))
-    adjacencies, bfd, ospf = understand(host.name, ASK, documents, sessions.stdout)
-    return Look(Routing(adjacencies, bfd, understand(host.name, ROUTES, parse.routes, routes.stdout)), ospf)
+async def _keys(cluster: Cluster, answers: Mapping[str, Look]) -> Mapping[str, tuple[str, ...]]:
+    if not cluster.topology.ospf.signed:
+        return {}
+    return await key.strangers({name: cluster.hosts[name] for name in answers})
 
 
-@parser
-def documents(text: str) -> tuple[tuple[parse.Adjacency, ...] | None, tuple[parse.BfdPeer, ...] | None, Ospf | None]:
-    """The answers to `SHOWN`; None for those of a daemon that doesn't run, which leaves no JSON behind."""
-    found: dict[str, Any] = {}
-    for value in _values(text):
-        if isinstance(value, list):
-            found["bfd"] = value
-        else:
-            found |= {key: value for key in ("neighbors", "routerId", "interfaces") if key in value}
-    adjacencies = parse.adjacencies(json.dumps(found["neighbors"])) if "neighbors" in found else None
-    bfd = parse.bfd_peers(json.dumps(found["bfd"])) if "bfd" in found else None
-    ospf = _ospf(found["routerId"], found.get("interfaces", {})) if "routerId" in found else None
-    return adjacencies, bfd, ospf
+def asked(topology: Topology) -> Sequence[str]:
+    """What vtysh is asked."""
+    igps = speaking(topology)
+    shows = [*(igp.neighbours for igp in igps), PEERS, *(show for igp in igps for show in igp.details)]
+    return ("vtysh", *(word for show in shows for word in ("-c", show)))
 
 
-def _values(text: str) -> Iterator[Any]:
-    decoder, at = json.JSONDecoder(), 0
-    while (start := min((place for c in "{[" if (place := text.find(c, at)) >= 0), default=-1)) >= 0:
-        value, at = decoder.raw_decode(text, start)
-        yield value
+async def _look(topology: Topology, host: Host) -> Look:
+    argv = asked(topology)
+    sessions, routes = await asyncio.gather(host.query(argv, ok=None), host.query(ROUTES))
+    return look(topology, parse.answers(sessions.stdout), understand(host.name, ROUTES, parse.routes, routes.stdout))
 
 
-def _ospf(told_: Any, interfaces: Any) -> Ospf:
-    return Ospf(
-        str(told_["routerId"]),
-        any(area.get("originStubMaxDistRouterLsa", False) for area in told_["areas"].values()),
-        {
-            name: Interface(one["mtuBytes"], one["cost"], one["bandwidthMbit"])
-            for name, one in interfaces.get("interfaces", {}).items()
-        },
-    )
+def look(topology: Topology, answers: Sequence[object], routes: tuple[parse.Route, ...]) -> Look:
+    """What vtysh's answers mean."""
+    igps = speaking(topology)
+    speakers = {igp.label: igp.speaker(answers) for igp in igps}
+    adjacencies = {igp.label: igp.adjacencies(answers) for igp in igps}
+    interfaces = {label: speaker.interfaces for label, speaker in speakers.items() if speaker}
+    return Look(Routing(adjacencies, peers(answers), routes, interfaces), speakers)
 
 
-def judge(topology: Topology, looks: Mapping[str, Look], silent: Mapping[str, Part]) -> Condition:
-    """What the answers mean. OSPF is broken where a host that can be asked has no neighbour left."""
+def judge(
+    topology: Topology, looks: Mapping[str, Look], silent: Mapping[str, Part], keys: Mapping[str, tuple[str, ...]]
+) -> Condition:
+    """What the answers mean. Routing is broken where a host that can be asked has no neighbour left.
+
+    `keys`: the hosts that sign with another key, and those that they differ from.
+    """
     nodes = {node.name: node for node in topology.nodes}
     problems = [
         problem for name, look in looks.items() for problem in judge_routing(topology, nodes[name], look.routing)
     ]
-    full = {name: _full(look) for name, look in looks.items()}
-    wanted = sum(len(node.ports) for node in topology.nodes)
+    igps = speaking(topology)
+    full = {name: sum(_full(igp, look) for igp in igps) for name, look in looks.items()}
+    wanted = len(igps) * sum(len(node.ports) for node in topology.nodes)
     lonely = [name for name, count in full.items() if not count and nodes[name].ports]
     state = State.BROKEN if lonely else State.DEGRADED if problems or silent else State.HEALTHY
     return Condition(
         state,
-        f"{sum(full.values())} of {wanted} adjacencies Full" + (f"; none on {', '.join(lonely)}" if lonely else ""),
+        f"{sum(full.values())} of {wanted} adjacencies {igps[0].up}"
+        + (f"; none on {', '.join(lonely)}" if lonely else ""),
         nodes={**judged(looks, problems, {name: _neighbours(count) for name, count in full.items()}), **silent},
-        findings=tuple(diagnose(topology, looks)),
+        findings=(*diagnose(topology, looks), *(_other_key(topology, name, same) for name, same in keys.items())),
         problems=tuple(problems),
     )
 
@@ -128,26 +110,37 @@ def _neighbours(count: int) -> str:
     return f"{count} neighbour{'' if count == 1 else 's'}"
 
 
-def _full(look: Look) -> int:
-    return sum(adjacency.state == "Full" for adjacency in look.routing.adjacencies or ())
+def _full(igp: Igp, look: Look) -> int:
+    return sum(adjacency.state == igp.up for adjacency in look.routing.adjacencies.get(igp.label) or ())
 
 
 def diagnose(topology: Topology, looks: Mapping[str, Look]) -> Iterator[Finding]:
     """The diseases of this layer."""
-    for node in topology.nodes:
-        look = looks.get(node.name)
-        if look and look.ospf:
-            yield from _unequal(topology, node, looks)
-            yield from _identity(node, look.ospf)
-            yield from _avoided(node, look.ospf)
+    for igp in speaking(topology):
+        for node in topology.nodes:
+            speaker = looks[node.name].speakers.get(igp.label) if node.name in looks else None
+            if speaker:
+                yield from _unequal(topology, igp, node, looks)
+                yield from _identity(topology, igp, node, speaker)
+                yield from _avoided(igp, node, speaker)
 
 
-def _unequal(topology: Topology, node: Node, looks: Mapping[str, Look]) -> Iterator[Finding]:
+def _other_key(topology: Topology, host: str, same: tuple[str, ...]) -> Finding:
+    return Finding(
+        OTHER_KEY.name,
+        host,
+        f"its key is another one than that of {', '.join(same)}",
+        f"`meshctl bootstrap {topology.source}` gives every host the key in the operator's state folder.",
+        "vtysh -c 'show running-config' | sed -n 's/^ *key-string //p' | sha256sum",
+    )
+
+
+def _unequal(topology: Topology, igp: Igp, node: Node, looks: Mapping[str, Look]) -> Iterator[Finding]:
     """Said once per cable, by the end with the smaller MTU, where both can be asked."""
     for port in node.ports:
-        mine, other = _mtu(looks, node.name, port.nic), _mtu(looks, port.peer, port.peer_nic)
+        mine, other = _mtu(looks, igp, node.name, port.nic), _mtu(looks, igp, port.peer, port.peer_nic)
         if mine and other and mine < other:
-            state = _state(looks[node.name], port) or "no neighbour"
+            state = _state(looks[node.name], igp, port) or "no neighbour"
             stuck = "is stuck" if state in _STUCK else "will be stuck in ExStart from its next start"
             yield Finding(
                 UNEQUAL_MTU.name,
@@ -155,49 +148,53 @@ def _unequal(topology: Topology, node: Node, looks: Mapping[str, Look]) -> Itera
                 f"{node.name}:{port.nic} has MTU {mine}, {port.peer}:{port.peer_nic} has {other}; "
                 f"the adjacency is {state} and {stuck}",
                 f"`meshctl bootstrap {topology.source}` gives both ends {port.mtu}; what else sets it on {node.name}?",
-                f"ip link show {port.nic}; vtysh -c 'show ip ospf neighbor'",
+                f"ip link show {port.nic}; vtysh -c '{igp.neighbours.removesuffix(' json')}'",
             )
 
 
-def _mtu(looks: Mapping[str, Look], host: str, nic: str) -> int | None:
-    ospf = looks[host].ospf if host in looks else None
-    return ospf.interfaces[nic].mtu if ospf and nic in ospf.interfaces else None
+def _mtu(looks: Mapping[str, Look], igp: Igp, host: str, nic: str) -> int | None:
+    speaker = looks[host].speakers.get(igp.label) if host in looks else None
+    return speaker.interfaces[nic].mtu if speaker and nic in speaker.interfaces else None
 
 
-def _state(look: Look, port: Port) -> str:
-    states = [a.state for a in look.routing.adjacencies or () if a.address == str(port.peer_address.ip)]
+def _state(look: Look, igp: Igp, port: Port) -> str:
+    seen = look.routing.adjacencies.get(igp.label) or ()
+    states = [a.state for a in seen if (a.nic, a.address) == (port.nic, igp.address(port))]
     return states[0] if states else ""
 
 
-def _identity(node: Node, ospf: Ospf) -> Iterator[Finding]:
-    if ospf.router != str(node.loopback):
+def _identity(topology: Topology, igp: Igp, node: Node, speaker: Speaker) -> Iterator[Finding]:
+    routers = igp.routers(topology, node)
+    if speaker.router not in routers:
         yield Finding(
             DUPLICATE_ROUTER_ID.name,
             node.name,
-            f"its OSPF router id is {ospf.router}, which isn't its loopback {node.loopback}",
-            "`meshctl bootstrap` writes frr.conf again; then `systemctl restart frr` there: ospfd keeps its id.",
-            "vtysh -c 'show ip ospf' | grep 'Router ID'",
+            f"its {igp.label} router id is {speaker.router}, which isn't its own, {min(routers)}",
+            "`meshctl bootstrap` writes frr.conf again; then `systemctl restart frr` there: the daemon keeps its id.",
+            f"vtysh -c '{igp.details[0].removesuffix(' json')}'",
         )
 
 
-def _avoided(node: Node, ospf: Ospf) -> Iterator[Finding]:
-    dear = [nic for nic, cost in _dear(node, ospf).items() if cost]
-    if ospf.max_metric or dear:
-        what = "max-metric router-lsa" if ospf.max_metric else f"a raised cost on {', '.join(dear)}"
+def _avoided(igp: Igp, node: Node, speaker: Speaker) -> Iterator[Finding]:
+    dear = [nic for nic, cost in _dear(node, speaker).items() if cost]
+    if speaker.avoided or dear:
+        what = f"`{igp.avoid}`" if speaker.avoided else f"a raised cost on {', '.join(dear)}"
         yield Finding(
             TRAFFIC_KEPT_AWAY.name,
             node.name,
-            f"ospfd has {what}",
+            f"{igp.daemon} has {what}",
             "`meshctl bootstrap` takes it back: it reloads the configuration of the topology.",
-            "vtysh -c 'show ip ospf' -c 'show ip ospf interface'",
+            f"vtysh {' '.join(f'-c {show!r}' for show in igp.details)}",
             leftover=True,
         )
 
 
-def _dear(node: Node, ospf: Ospf) -> dict[str, bool]:
+def _dear(node: Node, speaker: Speaker) -> dict[str, bool]:
     """By NIC, whether its cost is higher than the topology's, or than what follows from its speed."""
-    seen = {port.nic: (port, ospf.interfaces.get(port.nic)) for port in node.ports}
-    return {
-        nic: found is not None and found.cost > (port.cost or max(1, 100_000 // max(1, found.bandwidth)))
-        for nic, (port, found) in seen.items()
-    }
+    seen = {port.nic: (port, speaker.interfaces.get(port.nic)) for port in node.ports}
+    return {nic: found is not None and found.cost > (port.cost or usual(found)) for nic, (port, found) in seen.items()}
+
+
+def usual(interface: Interface) -> int:
+    """The cost that follows from the speed; where that isn't told, what is not raised."""
+    return interface.cost if interface.bandwidth is None else max(1, 100_000 // max(1, interface.bandwidth))

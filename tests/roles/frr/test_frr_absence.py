@@ -8,6 +8,7 @@ import pytest
 from meshctl.cluster import Cluster
 from meshctl.host.fake import FakeHost
 from meshctl.roles.frr import absence
+from meshctl.roles.frr.ospf import Ospf
 from tests.roles import golden
 from tests.roles.absencehost import cluster_of
 
@@ -27,7 +28,7 @@ def host(name: str, line: str = "") -> FakeHost:
     def runs(line: str) -> None:
         fake.on("vtysh -c show daemons*", RUNNING.format(line))
 
-    fake.on(RAISE, then=lambda: runs(f" {absence._LINE}\n"))
+    fake.on(RAISE, then=lambda: runs(f" {Ospf.avoid}\n"))
     return fake.on(LOWER, then=lambda: runs(""))
 
 

@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from meshctl.roles.frr import parse
+from meshctl.roles.frr.ospf import Ospf
 
 DATA = Path(__file__).parent / "data"
 
@@ -12,24 +14,23 @@ def data(name: str) -> str:
 
 
 def test_adjacencies_of_a_lab_host() -> None:
-    assert parse.adjacencies(data("neighbors.json")) == (
+    assert Ospf().adjacencies(parse.answers(data("neighbors.json"))) == (
         parse.Adjacency("10.50.1.2", "192.168.11.2", "eth1", "Full"),
         parse.Adjacency("10.50.1.3", "192.168.11.18", "eth2", "Full"),
     )
 
 
 def test_no_neighbours() -> None:
-    assert parse.adjacencies('{"neighbors": {}}') == ()
+    assert Ospf().adjacencies(({"neighbors": {}},)) == ()
 
 
 @pytest.mark.parametrize("text", ["", "ospfd is not running\n", "[]"])
-def test_what_is_no_list_of_neighbours_is_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        parse.adjacencies(text)
+def test_who_does_not_answer_has_no_list_of_neighbours(text: str) -> None:
+    assert Ospf().adjacencies(parse.answers(text)) is None
 
 
 def test_bfd_sessions_of_a_lab_host() -> None:
-    assert set(parse.bfd_peers(data("bfd.json"))) == {
+    assert set(parse.bfd_peers(json.loads(data("bfd.json")))) == {
         parse.BfdPeer("192.168.11.2", "eth1", "up"),
         parse.BfdPeer("192.168.11.18", "eth2", "up"),
     }
@@ -49,19 +50,60 @@ def test_daemons_and_configuration_of_a_lab_host() -> None:
 
 
 def test_two_answers_of_one_vtysh() -> None:
-    neighbours, peers = parse.documents(data("neighbors.json") + data("bfd.json"))
-    assert len(parse.adjacencies(neighbours)) == 2
+    neighbours, peers = parse.answers(data("neighbors.json") + data("bfd.json"))
+    assert len(Ospf().adjacencies((neighbours, peers)) or ()) == 2
     assert len(parse.bfd_peers(peers)) == 2
 
 
 @pytest.mark.parametrize("text", ["ospfd is not running\n[]\n", "[\n]\n"])
 def test_one_daemon_is_dead(text: str) -> None:
-    assert parse.documents(text)[0] == ""
-    assert parse.bfd_peers(parse.documents(text)[1]) == ()
+    assert parse.answers(text) == ([],)
 
 
 def test_all_daemons_are_dead() -> None:
-    assert parse.documents("failed to connect to any daemons.\n") == ("", "")
+    assert parse.answers("failed to connect to any daemons.\n") == ()
+
+
+SIGNED = "key chain meshctl\n key 1\n  cryptographic-algorithm hmac-sha-256\n  key-string abcDEF0123-_x\n exit\nexit\n"
+
+
+def test_the_routing_key_in_a_configuration() -> None:
+    assert parse.routing_key(SIGNED) == "abcDEF0123-_x"
+    assert parse.routing_key(SIGNED.replace("meshctl", "other")) == ""
+    assert parse.routing_key("") == ""
+
+
+def test_differences_show_no_secret() -> None:
+    other = SIGNED.replace("abcDEF", "ZZZZZZ")
+    assert parse.differences(SIGNED, other) == (
+        "lacks `key chain meshctl / key 1 / key-string (not shown)`, "
+        "has `key chain meshctl / key 1 / key-string (not shown)`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "shown", "undone"),
+    [
+        ("ip ospf cost 5", "ip ospf cost 5", "no ip ospf cost 5"),
+        ("no ip ospf bfd", "no ip ospf bfd", "ip ospf bfd"),
+        ("ip ospf authentication-key hush", "ip ospf authentication-key (not shown)", "no ip ospf authentication-key"),
+        (
+            "ip ospf message-digest-key 1 md5 hush",
+            "ip ospf message-digest-key 1 md5 (not shown)",
+            "no ip ospf message-digest-key 1",
+        ),
+        ("openfabric password clear hush", "openfabric password clear (not shown)", "no openfabric password"),
+    ],
+)
+def test_lines_of_others_are_taken_back_without_their_secrets(line: str, shown: str, undone: str) -> None:
+    assert parse.redacted(line) == shown
+    assert parse.undone(line) == undone
+
+
+def test_someone_elses_secret_is_not_named() -> None:
+    assert parse.foreign("key chain x\n key 1\n  key-string hush\nenable password hush\n") == (
+        "enable password (not shown)"
+    )
 
 
 def test_lines_carry_their_context() -> None:

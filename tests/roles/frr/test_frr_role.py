@@ -10,7 +10,7 @@ import pytest
 
 from meshctl.cluster import Cluster
 from meshctl.errors import CommandError, RefusedError
-from meshctl.host.base import Host, Result, text
+from meshctl.host.base import Result
 from meshctl.host.fake import FakeHost
 from meshctl.roles.frr import parse
 from meshctl.roles.frr.role import CONF, Frr
@@ -18,44 +18,14 @@ from meshctl.state import StateFolder
 from meshctl.topology import Node, Topology
 from meshctl.topology.document import Bfd
 from tests.roles import golden
+from tests.roles.frrhost import FrrHost, apply
 
 DATA = Path(__file__).parent / "data"
-DEBIAN = "# default to using syslog.\nlog syslog informational\n"
 
 
 @pytest.fixture
 def mesh() -> Topology:
     return golden.topology("triangle")
-
-
-class FrrHost(FakeHost):
-    """A host whose FRR takes its configuration from the file when it is restarted or reloaded."""
-
-    def __init__(self, name: str = "node1", saved: str = DEBIAN) -> None:
-        super().__init__(name=name)
-        self.files[CONF] = text(saved, mode=0o640, owner="frr", group="frr")
-        self.on("systemctl show *", "ActiveState=active\nUnitFileState=enabled\n")
-        self.runs("mgmtd zebra watchfrr staticd", "frr version 10.3\nhostname x\n")
-        self.on("sh -c cat | vtysh -C -f /dev/stdin")
-        self.on("systemctl reset-failed frr.service")
-        self.on("systemctl restart frr.service", then=self.start)
-        self.on("systemctl reload frr.service", then=self.start)
-
-    def start(self) -> None:
-        self.on("systemctl show *", "ActiveState=active\nUnitFileState=enabled\n")
-        self.runs("mgmtd zebra ospfd watchfrr staticd bfdd", self.files[CONF].content.decode())
-
-    def runs(self, daemons: str, configuration: str) -> None:
-        self.on("vtysh -c show daemons -c show running-config", f" {daemons}\n{configuration}")
-
-    def forget(self) -> None:
-        self.ran.clear()
-        self.written.clear()
-
-
-async def apply(mesh: Topology, host: Host, tmp_path: Path) -> None:
-    cluster = Cluster(mesh, {host.name: host}, StateFolder(tmp_path))
-    await Frr(mesh).apply(mesh.node(host.name), host, cluster)
 
 
 @pytest.mark.parametrize("name", ["triangle", "five", "ring", "dual"])

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from meshctl.roles.condition import Part, State
+from meshctl.roles.frr import parse, status
+from meshctl.roles.frr.igp import Interface, Speaker
 from meshctl.roles.frr.judge import Look as Routing
 from meshctl.roles.frr.parse import Adjacency
-from meshctl.roles.frr.status import Interface, Look, Ospf, diagnose, documents, judge
+from meshctl.roles.frr.status import Look, diagnose, judge
 from tests.roles import golden
 
 DATA = Path(__file__).parent / "data"
@@ -16,30 +18,29 @@ MESH = golden.topology("triangle")
 
 
 def captured(node: str) -> Look:
-    adjacencies, bfd, ospf = documents((DATA / f"status-exstart-{node}.txt").read_text())
-    return Look(Routing(adjacencies, bfd, ()), ospf)
+    return status.look(MESH, parse.answers((DATA / f"status-exstart-{node}.txt").read_text()), ())
 
 
 def look(name: str, **changes: object) -> Look:
     """A healthy host, as ospfd has it."""
     node = MESH.node(name)
     full = tuple(Adjacency(str(MESH.node(p.peer).loopback), str(p.peer_address.ip), p.nic, "Full") for p in node.ports)
-    ospf = Ospf(str(node.loopback), False, {port.nic: Interface(port.mtu, 10, 10_000) for port in node.ports})
-    return Look(Routing(full, (), ()), replace(ospf, **changes))  # type: ignore[arg-type]
+    ospf = Speaker(str(node.loopback), False, {port.nic: Interface(10, port.mtu, 10_000) for port in node.ports})
+    return Look(Routing({"OSPF": full}, (), ()), {"OSPF": replace(ospf, **changes)})  # type: ignore[arg-type]
 
 
 def test_captured_output_is_understood() -> None:
-    ospf = captured("node1").ospf
+    ospf = captured("node1").speakers["OSPF"]
     assert ospf is not None
-    assert (ospf.router, ospf.max_metric) == ("10.50.1.1", False)
-    assert ospf.interfaces["eth1"] == Interface(1400, 10, 10_000)
-    assert ospf.interfaces["eth2"] == Interface(1500, 10, 10_000)
+    assert (ospf.router, ospf.avoided) == ("10.50.1.1", False)
+    assert ospf.interfaces["eth1"] == Interface(10, 1400, 10_000)
+    assert ospf.interfaces["eth2"] == Interface(10, 1500, 10_000)
 
 
 @pytest.mark.parametrize("text", ["", "ospfd is not running\n", "[]\n"])
 def test_daemons_that_do_not_run_leave_nothing(text: str) -> None:
-    adjacencies, _, ospf = documents(text)
-    assert (adjacencies, ospf) == (None, None)
+    found = status.look(MESH, parse.answers(text), ())
+    assert (found.routing.adjacencies, found.speakers) == ({"OSPF": None}, {"OSPF": None})
 
 
 def test_unequal_mtu_is_said_once_by_the_smaller_end() -> None:
@@ -64,20 +65,20 @@ def test_a_router_id_of_another_host() -> None:
 
 
 def test_what_ospf_avoids() -> None:
-    dear = {"eth1": Interface(1500, 10, 10_000), "eth2": Interface(1500, 5000, 10_000)}
-    looks = {"node1": look("node1", interfaces=dear), "node2": look("node2", max_metric=True)}
+    dear = {"eth1": Interface(10, 1500, 10_000), "eth2": Interface(5000, 1500, 10_000)}
+    looks = {"node1": look("node1", interfaces=dear), "node2": look("node2", avoided=True)}
     found = list(diagnose(MESH, looks))
     assert [(one.disease, one.host, one.evidence) for one in found] == [
         ("traffic-kept-away", "node1", "ospfd has a raised cost on eth2"),
-        ("traffic-kept-away", "node2", "ospfd has max-metric router-lsa"),
+        ("traffic-kept-away", "node2", "ospfd has `max-metric router-lsa administrative`"),
     ]
     assert all(one.leftover for one in found)
 
 
 def test_a_host_without_any_neighbour_breaks_the_layer() -> None:
     silent = {"node3": Part(State.BROKEN, "host unreachable")}
-    lonely = Look(Routing((), (), ()), None)
-    found = judge(MESH, {"node1": look("node1"), "node2": lonely}, silent)
+    lonely = Look(Routing({"OSPF": ()}, (), ()))
+    found = judge(MESH, {"node1": look("node1"), "node2": lonely}, silent, {})
     assert found.state is State.BROKEN
     assert found.detail == "2 of 6 adjacencies Full; none on node2"
     assert found.nodes["node3"] == silent["node3"]
