@@ -15,7 +15,8 @@ READY := $(VENV)/.ready-$(shell { echo $(CURDIR); cat requirements.lock pyprojec
 PACKAGES := python3-venv ca-certificates mmdebstrap systemd-container iproute2 nftables apt-utils busybox-static \
 	debian-archive-keyring openssh-client iputils-ping procps util-linux mount
 
-.PHONY: help setup packages demo test test-long fuzz test-unit test-lab test-failures test-matrix lint typecheck format docs bench bench-failover lock clean
+.PHONY: help setup packages demo test test-long fuzz test-unit test-lab test-failures test-matrix lint typecheck format docs bench bench-failover lock clean \
+	vagrant-packages vagrant-box test-vagrant
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -94,6 +95,17 @@ test-failures: setup ## Failures and hanging daemons, those that wait for minute
 
 test-matrix: setup ## The kill matrix, hours; goes on where it was; MATRIX="--only=power --seed=1 --minutes=60 …" (root)
 	$(BIN)/python -m tests.matrix $(MATRIX)
+
+# Apart from `setup`: half a gigabyte that nothing else here needs.
+VAGRANT_PACKAGES := vagrant vagrant-libvirt libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables
+vagrant-packages: ## Debian packages for the virtual machines of vagrant/ (root)
+	@$(MAKE) packages PACKAGES="$(VAGRANT_PACKAGES)"
+
+vagrant-box: setup vagrant-packages ## The box of vagrant/ from Debian packages, once; BOX="--again --out=FOLDER …" (root)
+	vagrant/build-box $(BOX)
+
+test-vagrant: setup vagrant-packages ## The cluster in virtual machines: 80 minutes at most; goes on where it was; VM="--list" (root)
+	vagrant/isolated $(BIN)/python -m tests.vagrant $(VM)
 
 lint: $(READY) ## ruff: all rules, and the format
 	$(BIN)/ruff check .
