@@ -1,4 +1,4 @@
-"""The parsers of every role: whatever a command prints, typed facts or a ValueError.
+"""The parsers of every role, of certify and of discover: whatever a command prints, typed facts or a ValueError.
 
 They are discovered: every public function of a `parse.py` whose parameters are text, or JSON that was read already,
 and what is marked as a parser in a role's other modules.
@@ -7,7 +7,7 @@ and what is marked as a parser in a role's other modules.
 import importlib
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
@@ -26,6 +26,9 @@ ROLES = Path(__file__).resolve().parents[1] / "roles"
 ELSEWHERE = ("incus_network.nb", "incusapi", "ceph", "distributions", "disks")
 """Modules with parsers beside the roles' `parse.py`."""
 
+BESIDE = ("certify", "discover")
+"""Packages beside the roles that have a `parse.py`; their captured output is in tests/unit."""
+
 NO_PARSER = {
     *("ceph_config.parse.render_keyring", "ceph_osd.parse.memory_target", "incus_storage.parse.placeholder"),
     *("pki.parse.fault", "pki.parse.issuer_of", "pki.parse.holds", "pki.parse.in_common"),
@@ -33,7 +36,10 @@ NO_PARSER = {
 }
 """What reads no output: their parameters are facts already."""
 
-ALSO: dict[Any, tuple[Any, ...]] = {Mapping[str, int]: ({}, {"eth1": 2, "eth2": 3}, {"lo": 1})}
+ALSO: dict[Any, tuple[Any, ...]] = {
+    Mapping[str, int]: ({}, {"eth1": 2, "eth2": 3}, {"lo": 1}),
+    Collection[str]: ((), ("eth1", "eth2"), ("lo",)),
+}
 """Parameters that are neither text nor JSON."""
 
 
@@ -45,6 +51,8 @@ def modules() -> Iterator[tuple[str, ModuleType]]:
         for ability in ("status", "absence", "removal"):
             if (ROLES.parents[1] / "roles" / role / f"{ability}.py").exists():
                 yield f"{role}.{ability}", importlib.import_module(f"meshctl.roles.{role}.{ability}")
+    for name in BESIDE:
+        yield f"{name}.parse", importlib.import_module(f"meshctl.{name}.parse")
     for name in ELSEWHERE:
         yield name, importlib.import_module(f"meshctl.roles.{name}")
 
@@ -79,8 +87,9 @@ PARSERS = {
 }
 
 
-def captured(role: str) -> list[bytes]:
-    texts = [path.read_bytes() for path in sorted((ROLES / role / "data").glob("*")) if path.is_file()]
+def captured(owner: str) -> list[bytes]:
+    folder = (ROLES.parent / "unit" if owner in BESIDE else ROLES) / owner / "data"
+    texts = [path.read_bytes() for path in sorted(folder.glob("*")) if path.is_file()]
     return texts or EVERYTHING
 
 
