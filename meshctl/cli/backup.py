@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from meshctl.cli.exits import UNHEALTHY
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import columns, emit_json
 
@@ -73,7 +74,7 @@ def _write(options: Options, topology: "Topology", path: Path, envelope: "Envelo
         click.echo(f"{path}: {len(drive.contents.members)} files, {drive.size / 1e6:.1f} MB encrypted")
         for line in drive.contents.missing:
             click.echo(f"missing: {line}")
-    return code or (converge.UNHEALTHY if drive.contents and drive.contents.missing else 0)
+    return code or (UNHEALTHY if drive.contents and drive.contents.missing else 0)
 
 
 def _verify(options: Options, topology: "Topology", path: Path, envelope: "Envelope") -> int:
