@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from meshctl.errors import CommandError, ParseError
 from meshctl.host.base import Host
 from meshctl.roles.parsing import understand
+from meshctl.roles.units import Unit, units
 
 T = TypeVar("T")
 
@@ -102,8 +103,6 @@ async def ask(host: Host, *commands: Command, ok: Collection[int] | None = (0,))
     """
     answers = await _put(host, [_line(command) for command in commands], commands)
     _check(host, commands, answers, ok)
-    if len(answers) != len(commands) and ok is not None:
-        raise ParseError(host.name, [ASK], f"{len(commands)} answers", str(answers))
     return answers
 
 
@@ -158,35 +157,8 @@ def _check(host: Host, commands: Sequence[Command], answers: Sequence[Answer], o
             said = answer.error or answer.output or "no reason given"
             advice = _NO_QUORUM if answer.status == -errno.ETIMEDOUT else ""
             raise CommandError(host.name, shown(command), -answer.status, said, advice=advice)
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A systemd unit as `systemctl show` has it."""
-
-    name: str
-    active: str
-    enabled: bool
-
-    @property
-    def runs(self) -> bool:
-        """Whether it runs or is about to."""
-        return self.active in {"active", "activating"}
-
-
-async def units(host: Host, *names: str) -> dict[str, Unit]:
-    """The units of these names."""
-    shown = await host.query(["systemctl", "show", "-p", "Id,ActiveState,UnitFileState", "--", *names])
-    found = [parse_unit(block) for block in shown.stdout.strip().split("\n\n")]
-    return {unit.name: unit for unit in found}
-
-
-def parse_unit(block: str) -> Unit:
-    """One unit of `systemctl show -p Id,ActiveState,UnitFileState`."""
-    fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-    return Unit(
-        fields.get("Id", ""), fields.get("ActiveState", ""), fields.get("UnitFileState", "").startswith("enabled")
-    )
+    if len(answers) != len(commands) and ok is not None:
+        raise ParseError(host.name, [ASK], f"{len(commands)} answers", str(answers))
 
 
 async def keep_running(host: Host, service: str, *pulled_in_by: str) -> None:
@@ -201,11 +173,11 @@ async def start(host: Host, seen: Mapping[str, Unit], service: str) -> None:
     """
     unit = seen[service]
     idle = [name for name, other in seen.items() if not other.enabled]
-    if unit.active == "failed":
+    if unit.state == "failed":
         await host.run(["systemctl", "reset-failed", "--", service], reason=f"{service} has failed before")
     if idle:
         # For a unit that doesn't run, `--root=/` makes the same links without reloading all of systemd (0.15 s of CPU).
         offline = [] if unit.runs else ["--root=/"]
         await host.run(["systemctl", *offline, "enable", "--", *idle], reason="Ceph would not start at boot")
     if not unit.runs:
-        await host.run(["systemctl", "start", "--", service], reason=f"{service} is {unit.active}")
+        await host.run(["systemctl", "start", "--", service], reason=f"{service} is {unit.state}")

@@ -12,6 +12,7 @@ that is half dead must be removable, too. RefusedError from either means that th
 from collections.abc import Sequence
 
 from meshctl.host.base import Host
+from meshctl.roles.units import units
 
 _PRESENT = 'for path; do if [ -e "$path" ] || [ -L "$path" ]; then echo "$path"; fi; done'
 # Wildcards are ours, the paths have no spaces.
@@ -34,18 +35,15 @@ async def erase(host: Host, *paths: str, reason: str) -> None:
         await host.run(["rm", "-rf", "--one-file-system", "--", *found], reason=reason)
 
 
-async def stop(host: Host, *units: str, reason: str, disable: bool = True) -> None:
+async def stop(host: Host, *names: str, reason: str, disable: bool = True) -> None:
     """Stop units that run and keep them from starting at boot; patterns (`ceph-osd@*`) name those that are loaded."""
-    fields = ["--all", "-p", "Id,ActiveState,UnitFileState"]
-    shown = (await host.query(["systemctl", "show", *fields, "--", *units])).stdout
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in shown.split("\n\n")]
-    running = [b["Id"] for b in blocks if b.get("ActiveState") in {"active", "activating", "reloading", "failed"}]
-    enabled = [b["Id"] for b in blocks if b.get("UnitFileState", "").startswith("enabled")]
+    seen = (await units(host, *names)).values()
+    running = [unit.name for unit in seen if unit.state in {"active", "activating", "reloading", "failed"}]
     await _each(host, ["systemctl", "stop"], running, reason)
     if disable:
-        await _each(host, ["systemctl", "disable"], enabled, reason)
+        await _each(host, ["systemctl", "disable"], [unit.name for unit in seen if unit.enabled], reason)
 
 
-async def _each(host: Host, command: Sequence[str], units: Sequence[str], reason: str) -> None:
-    if units:
-        await host.run([*command, "--", *units], reason=reason, timeout=STOPPING)
+async def _each(host: Host, command: Sequence[str], names: Sequence[str], reason: str) -> None:
+    if names:
+        await host.run([*command, "--", *names], reason=reason, timeout=STOPPING)

@@ -13,6 +13,7 @@ from meshctl.roles.base import Problem, Role
 from meshctl.roles.ceph import ASK, CONF
 from meshctl.roles.distributions import os_release
 from meshctl.roles.templates import environment
+from meshctl.roles.units import units
 from meshctl.topology import Node, Topology
 
 from . import parse
@@ -271,9 +272,9 @@ async def _observe(node: Node, host: Host) -> _Seen:
 
 async def _stale_units(node: Node, host: Host) -> bool:
     """Whether systemd runs the mgr by an older unit file. One that doesn't run is read when it starts."""
-    argv = ["systemctl", "show", "-p", "ActiveState,NeedDaemonReload", f"ceph-mgr@{node.name}.service"]
-    shown = (await host.query(argv)).stdout
-    return "NeedDaemonReload=yes" in shown and "ActiveState=active" in shown
+    service = f"ceph-mgr@{node.name}.service"
+    unit = (await units(host, service))[service]
+    return unit.stale and unit.active
 
 
 async def _look(node: Node, host: Host) -> tuple[str, str | None]:

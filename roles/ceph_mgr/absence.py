@@ -3,7 +3,8 @@
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.absence import GOODBYE, witness
-from meshctl.roles.ceph import Command, ask, start, tell, units
+from meshctl.roles.ceph import Command, ask, start, tell
+from meshctl.roles.units import units
 from meshctl.topology import Node
 
 from . import parse

@@ -6,7 +6,8 @@ from meshctl.cluster import Cluster
 from meshctl.errors import CommandError, ParseError, WaitError
 from meshctl.host.base import Host
 from meshctl.roles.absence import GOODBYE, RETURN, witness
-from meshctl.roles.ceph import ask, mon_socket, start, units
+from meshctl.roles.ceph import ask, mon_socket, start
+from meshctl.roles.units import units
 from meshctl.topology import Node
 
 from . import parse

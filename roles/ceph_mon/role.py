@@ -15,15 +15,14 @@ from meshctl.roles.ceph import (
     FOUNDING_KEY,
     OSD_DUMP,
     Command,
-    Unit,
     ask,
     mon_socket,
     start,
     survey,
     tell,
-    units,
 )
 from meshctl.roles.daemons import LastWords, last_words
+from meshctl.roles.units import Unit, units
 from meshctl.topology import Node
 
 from . import parse

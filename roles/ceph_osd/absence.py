@@ -12,9 +12,10 @@ from meshctl.errors import RefusedError
 from meshctl.host.base import Host
 from meshctl.roles import vigil
 from meshctl.roles.absence import GOODBYE, RETURN, witness
-from meshctl.roles.ceph import Command, ask, start, tell, units
+from meshctl.roles.ceph import Command, ask, start, tell
 from meshctl.roles.parsing import parser
 from meshctl.roles.together import together
+from meshctl.roles.units import units
 from meshctl.topology import Node
 
 USES = frozenset({"ceph_mgr"})

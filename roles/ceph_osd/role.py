@@ -6,10 +6,11 @@ from typing import ClassVar
 from meshctl.cluster import Cluster
 from meshctl.host.base import File, Files, Host, text
 from meshctl.roles.base import Problem, Role
-from meshctl.roles.ceph import CONFIG_DUMP, OSD_DUMP, OSD_TREE, Command, Setting, keep_running, survey, tell, units
+from meshctl.roles.ceph import CONFIG_DUMP, OSD_DUMP, OSD_TREE, Command, Setting, keep_running, survey, tell
 from meshctl.roles.parsing import understand
 from meshctl.roles.templates import environment
 from meshctl.roles.together import together
+from meshctl.roles.units import units
 from meshctl.topology import Disk, Node, Topology
 
 from . import disks, parse

@@ -5,6 +5,7 @@ from meshctl.errors import CommandTimeout
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
 from meshctl.roles.absence import GOODBYE, RETURN, witness
+from meshctl.roles.units import units
 from meshctl.topology import Node
 
 USES = frozenset({"ovn", "ceph_health"})
@@ -25,8 +26,7 @@ async def drain(node: Node, host: Host, cluster: Cluster) -> None:
     if await _member(other, node) == "Online":
         argv = ["incus", "cluster", "evacuate", "-q", "--force", node.name]
         await other.run(argv, reason="its instances move, or stop where the owner said so", timeout=EVACUATION)
-    argv = ["systemctl", "show", "-p", "Id,ActiveState", "--", *UNITS]
-    if "ActiveState=active" in (await host.query(argv)).stdout:
+    if any(unit.active for unit in (await units(host, *UNITS)).values()):
         await host.run(["systemctl", "stop", *UNITS], reason="another member leads the database", timeout=GOODBYE)
     await other.until("Incus' database", lambda: _silent(other), timeout=GOODBYE)
 

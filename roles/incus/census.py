@@ -11,10 +11,11 @@ from meshctl.errors import CommandError, CommandTimeout, HostError, RefusedError
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
 from meshctl.roles.incusapi import Member
+from meshctl.roles.units import Unit, units
 from meshctl.topology import Node, Topology
 
 from . import parse
-from .parse import Server, Unit
+from .parse import Server
 
 SERVER = "/1.0"
 SOCKET = "incus.socket"
@@ -78,17 +79,17 @@ async def take(cluster: Cluster) -> Census:
     return Census(seed, states, {name: _disabled(look.units) for name, look in looks.items()})
 
 
-def _disabled(units: Mapping[str, Unit]) -> tuple[str, ...]:
-    return tuple(name for name in UNITS if not (units[name].active and units[name].enabled))
+def _disabled(seen: Mapping[str, Unit]) -> tuple[str, ...]:
+    return tuple(name for name in UNITS if not (seen[name].active and seen[name].enabled))
 
 
 async def _look(_node: Node, host: Host) -> Look:
-    server, members, units = await asyncio.gather(
+    server, members, seen = await asyncio.gather(
         _answer(host, SERVER, parse.server),
         _answer(host, incusapi.MEMBERS, incusapi.members),
-        host.query(["systemctl", "show", "-p", "Id,ActiveState,UnitFileState", *UNITS]),
+        units(host, *UNITS),
     )
-    return Look(server, members, parse.units(units.stdout))
+    return Look(server, members, seen)
 
 
 async def _answer(host: Host, path: str, parser: Any) -> Any:

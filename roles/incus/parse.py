@@ -82,23 +82,6 @@ def instances(output: str) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """A systemd unit: whether it runs, and whether it will after a reboot."""
-
-    active: bool
-    enabled: bool
-
-
-@parser
-def units(output: str) -> dict[str, Unit]:
-    """`systemctl show -p Id,ActiveState,UnitFileState A B …`, by id."""
-    blocks = (dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n"))
-    return {
-        block["Id"]: Unit(block["ActiveState"] == "active", block["UnitFileState"] == "enabled") for block in blocks
-    }
-
-
-@dataclass(frozen=True, slots=True)
 class Remains:
     """What an unreachable daemon has on disk."""
 

@@ -7,6 +7,7 @@ No command hands leadership over: stopping a leader costs writers of that databa
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.absence import GOODBYE, witness
+from meshctl.roles.units import units
 from meshctl.topology import Node
 
 from . import parse
@@ -66,6 +67,4 @@ async def _status(database: Database, host: Host) -> parse.ClusterStatus | None:
 
 
 async def _running(host: Host, *names: str) -> frozenset[str]:
-    argv = ["systemctl", "show", "-p", "Id,ActiveState,UnitFileState,NeedDaemonReload", "--", *names]
-    seen = parse.units((await host.query(argv)).stdout)
-    return frozenset(name for name, unit in seen.items() if unit.active)
+    return frozenset(name for name, unit in (await units(host, *names)).items() if unit.active)

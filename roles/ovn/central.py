@@ -8,6 +8,7 @@ from typing import Any
 
 from meshctl.host.base import Host
 from meshctl.roles.parsing import understand
+from meshctl.roles.units import Unit, units
 from meshctl.topology import Node, Topology
 
 from . import parse
@@ -54,7 +55,7 @@ class Server:
 class Northd:
     """northd as found."""
 
-    unit: parse.Unit
+    unit: Unit
     arguments: frozenset[str]
 
     def settled(self, topology: Topology) -> bool:
@@ -92,30 +93,23 @@ async def _look_at_store(host: Host, database: Database) -> parse.Store:
 async def look(host: Host, topology: Topology, stores: Mapping[str, parse.Store]) -> Seen:
     """Everything else, in one round trip."""
     both = databases(topology)
-    units, running, targets = await asyncio.gather(
-        unit_states(host, [*(database.unit for database in both), NORTHD, CONTROLLER, *UMBRELLAS]),
+    seen, running, targets = await asyncio.gather(
+        units(host, *(database.unit for database in both), NORTHD, CONTROLLER, *UMBRELLAS),
         running_processes(host, "ovsdb-server,ovn-northd"),
         asyncio.gather(*(_targets(host, database) for database in both)),
     )
     servers = {
         database.letter: Server(
             stores[database.letter],
-            units[database.unit].active,
+            seen[database.unit].active,
             next((arguments for arguments in running if database.file in arguments), frozenset()),
             found,
         )
         for database, found in zip(both, targets, strict=True)
     }
     northd = next((arguments for arguments in running if "ovn-northd" in arguments), frozenset())
-    asleep = tuple(unit for unit in UMBRELLAS if not units[unit].enabled)
-    return Seen(servers, Northd(units[NORTHD], northd), units[CONTROLLER].active, asleep)
-
-
-async def unit_states(host: Host, units: list[str]) -> dict[str, parse.Unit]:
-    """Which units run, and which will at boot."""
-    shown = await host.query(["systemctl", "show", "-p", "Id,ActiveState,UnitFileState,NeedDaemonReload", *units])
-    missing = parse.Unit(active=False, enabled=False)
-    return dict.fromkeys(units, missing) | parse.units(shown.stdout)
+    asleep = tuple(unit for unit in UMBRELLAS if not seen[unit].enabled)
+    return Seen(servers, Northd(seen[NORTHD], northd), seen[CONTROLLER].active, asleep)
 
 
 async def running_processes(host: Host, names: str) -> tuple[frozenset[str], ...]:

@@ -33,16 +33,6 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """A systemd unit."""
-
-    active: bool
-    enabled: bool
-    stale: bool = False
-    """systemd has yet to read what lies on the disk."""
-
-
-@dataclass(frozen=True, slots=True)
 class ClusterStatus:
     """`cluster/status`: the cluster as one member sees it."""
 
@@ -87,21 +77,6 @@ def store(text: str) -> Store:
     if kind == "absent":
         return Store(kind)
     raise ValueError(f"absent, standalone or clustered expected; found {text[:80]!r}")
-
-
-@parser
-def units(text: str) -> dict[str, Unit]:
-    """`systemctl show -p Id,ActiveState,UnitFileState,NeedDaemonReload UNIT…`, by name."""
-    found = {}
-    for block in text.strip().split("\n\n"):
-        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if name := values.get("Id"):
-            found[name] = Unit(
-                active=values.get("ActiveState") == "active",
-                enabled=values.get("UnitFileState") == "enabled",
-                stale=values.get("NeedDaemonReload") == "yes",
-            )
-    return found
 
 
 @parser

@@ -28,7 +28,7 @@ from tests.roles.cephworld import FSID, changes, cluster_of, plain
 
 DATA = Path(__file__).parent / "data"
 TRIXIE = 'ID=debian\nVERSION_ID="13"\n'
-RELOAD = "systemctl show -p ActiveState,NeedDaemonReload *"
+RELOAD = "systemctl show * ceph-mgr@*"
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Bare(FakeHost):
     def __post_init__(self) -> None:
         self.files["/etc/os-release"] = plain(TRIXIE)
         self.on("sh -c *store.db/CURRENT* sh /var/lib/ceph/mon/ceph-*", "absent\n")
-        self.on(RELOAD, "ActiveState=inactive\nNeedDaemonReload=no\n")
+        self.on(RELOAD, f"Id=ceph-mgr@{self.name}.service\nActiveState=inactive\nNeedDaemonReload=no\n")
         self.on("stat -c *", "", status=1)
         self.on("test -d /usr/share/ceph/mgr/__pycache__", status=1)
         self.on("install -d *", then=self._folders)
@@ -173,7 +173,7 @@ async def test_another_distribution_gets_no_stand_ins(cluster: Cluster, hosts: l
 
 
 async def test_a_running_mgr_with_an_old_unit_file_means_reload(cluster: Cluster, hosts: list[Bare]) -> None:
-    hosts[0].on(RELOAD, "ActiveState=active\nNeedDaemonReload=yes\n")
+    hosts[0].on(RELOAD, "Id=ceph-mgr@node1.service\nActiveState=active\nNeedDaemonReload=yes\n")
     hosts[0].on("systemctl daemon-reload")
     await bootstrap(cluster)
     assert "systemctl daemon-reload" in hosts[0].ran

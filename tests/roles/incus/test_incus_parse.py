@@ -47,13 +47,6 @@ def test_addresses_in_the_local_database() -> None:
     assert rows == (("10.50.1.1:8443",), ("10.50.1.2:8443",), ("10.50.1.3:8443",))
 
 
-def test_units() -> None:
-    both = parse.units((DATA / "units.txt").read_text())
-    assert both == {unit: parse.Unit(active=True, enabled=True) for unit in ("incus.socket", "incus-startup.service")}
-    (gone,) = parse.units("Id=incus.socket\nActiveState=inactive\nUnitFileState=\n").values()
-    assert gone == parse.Unit(active=False, enabled=False)
-
-
 def test_an_empty_table() -> None:
     assert parse.table("+---+\n| ADDRESS |\n+---+\n") == ()
 

@@ -58,13 +58,6 @@ def test_no_store() -> None:
         parse.store("sh: 1: ovsdb-tool: not found\n")
 
 
-def test_units() -> None:
-    units = parse.units(data("units.txt"))
-    assert units["ovn-northd.service"] == parse.Unit(active=True, enabled=False)
-    assert units["ovn-central.service"] == parse.Unit(active=True, enabled=True)
-    assert parse.units("Id=x.service\nActiveState=failed\nNeedDaemonReload=yes\n")["x.service"].stale
-
-
 def test_running_servers_are_known_by_their_arguments() -> None:
     servers = parse.processes(data("servers.txt"))
     for database in databases(MESH):
