@@ -105,7 +105,7 @@ class Arena:
     def disturbed(self, points: Sequence[Point]) -> Ended:
         """The same, until it meets one of the points and ends in whatever way; again if hosts were too slow."""
         log = self.folder / "disturbed.jsonl"
-        armed = "".join(f"{point}\t{self.journal.moment(point)}\n" for point in points)
+        armed = json.dumps({str(point): self.journal.moment(point) for point in points})
         for _attempt in range(_ATTEMPTS):
             log.unlink(missing_ok=True)
             done = self._run(["tests.matrix.controller", self.name, str(self.topology), str(log)], armed)

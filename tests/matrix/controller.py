@@ -1,10 +1,11 @@
 """`python -m tests.matrix.controller LAB TOPOLOGY LOG`: a real bootstrap that is disturbed at the first point it meets.
 
-Standard input has the points, a line each: `POINT<tab>MOMENT`. The disturbance comes from inside, out of a reader of
+Standard input has the points and their moments, a JSON object. The disturbance comes from inside, out of a reader of
 the run's own events: only so it strikes exactly there.
 """
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -86,8 +87,7 @@ def main() -> int:
     """The exit code of the bootstrap, if it gets that far."""
     lab, topology, log = sys.argv[1:]
     armed: dict[str, list[Point]] = {}
-    for line in sys.stdin.read().splitlines():
-        text, now = line.split("\t")
+    for text, now in json.load(sys.stdin).items():
         armed.setdefault(now, []).append(Point.parse(text))
 
     def strike(point: Point) -> None:
