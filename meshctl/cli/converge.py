@@ -48,7 +48,7 @@ class Job:
     """What one run is about."""
 
     command: Literal[
-        "bootstrap", "verify", "certs renew", "evacuate", "restore", "reboot", "destroy", "backup", "recover"
+        "bootstrap", "verify", "certs renew", "evacuate", "restore", "reboot", "replace", "destroy", "backup", "recover"
     ]
     topology: "Topology"
     options: Options

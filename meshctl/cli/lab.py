@@ -166,6 +166,17 @@ def power_on(options: Options, topology: Path, node: str) -> None:
     _change(options, "power-on", topology, lambda name: running.power_on(name, node))
 
 
+@group.command(short_help="Put a new, empty machine into a host's place.")
+@topology_argument
+@node_argument
+@click.pass_obj
+def renew(options: Options, topology: Path, node: str) -> None:
+    """Put a new machine into a host's place: fresh system, empty disks, another SSH host key; the old one is gone."""
+    from meshctl.lab import running
+
+    _change(options, "renew", topology, lambda name: running.renew(name, node))
+
+
 @group.command(short_help="Keep the disks of all hosts under a name.")
 @topology_argument
 @_snapshot_argument

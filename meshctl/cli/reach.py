@@ -27,11 +27,20 @@ from meshctl.topology.document import Ssh
 
 @asynccontextmanager
 async def connected(
-    topology: Topology, options: Options, state: StateFolder, *, accept_new: bool
+    topology: Topology,
+    options: Options,
+    state: StateFolder,
+    *,
+    accept_new: bool,
+    renewed: frozenset[str] = frozenset(),
+    confirm: Confirm | None = None,
 ) -> AsyncIterator[dict[str, SshHost]]:
-    """All hosts, connected; closed again at the end. Raises what `connect_all` raises."""
+    """All hosts, connected; closed again at the end. Raises what `connect_all` raises.
+
+    `renewed`: nodes that may show another key than the one on record, if `confirm` (or the terminal) says so.
+    """
     way = _way(topology, options, state)
-    known = KnownHosts(state, accept_new=accept_new, confirm=_confirm_here())
+    known = KnownHosts(state, accept_new=accept_new, confirm=confirm or _confirm_here(), renewed=renewed)
     hosts = await connect_all(way.topology, known, open_socket=way.open_socket, logins=way.logins)
     try:
         yield hosts
@@ -140,15 +149,16 @@ def _as_configured(topology: Topology, path: Path) -> _Way:
 def _into_lab(topology: Topology, name: str, state: StateFolder) -> _Way:
     """The topology with the lab's login instead of its own, and sockets made inside the lab.
 
-    A lab's hosts have keys of their own: they come from the lab, and pins of the real hosts don't apply.
+    A lab's hosts have keys of their own: they come from the lab, and pins of the real hosts don't apply. They
+    come only once where the folder is the lab's: a machine that was renewed since then shows a key that nobody knows.
     """
     from meshctl.lab import running, sockets  # noqa: PLC0415  (only where there is a lab)
     from meshctl.lab.names import paths  # noqa: PLC0415
 
     running.existing(name)
     at = paths(name)
-    known = at.known_hosts.read_bytes()
-    if state.read_secret(state.known_hosts.name) != known:
+    known, recorded = at.known_hosts.read_bytes(), state.read_secret(state.known_hosts.name)
+    if recorded is None or (state.path != at.state and recorded != known):
         state.write_secret(state.known_hosts.name, known)
     rehearsed = replace(
         topology,

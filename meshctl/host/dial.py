@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import asyncssh
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_before_delay, wait_random_exponential
@@ -102,9 +102,12 @@ class Dialer:
         try:
             connection = await self._patiently(node, client, limit)
         except HostKeyError:
-            if client.unknown is None or not await self.known_hosts.allows(node, client.unknown):
+            shown = client.shown
+            if shown is None or not self.known_hosts.undecided(node, trust, shown):
                 raise
-            client = _Client(trust, believe=client.unknown)
+            if not await self.known_hosts.allows(node, shown):
+                raise
+            client = _Client(replace(trust, keys=()), believe=shown)
             connection = await self._patiently(node, client, limit)
         try:
             if client.unknown is not None:

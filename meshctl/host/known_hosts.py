@@ -38,7 +38,7 @@ class KnownHosts:
     """The host keys of one cluster, in `known_hosts` of its state folder (OpenSSH's format, mode 0600).
 
     An unknown host is refused, unless `accept_new` is set or `confirm` says yes; then its key is recorded once the
-    login has worked. A changed key is always refused.
+    login has worked. A changed key is refused, but for nodes that are `renewed`.
     """
 
     state: StateFolder
@@ -46,6 +46,9 @@ class KnownHosts:
     confirm: Confirm | None = None
     also: tuple[Path, ...] = ()
     """More files of that format, which count like the folder's own and are only read."""
+    renewed: frozenset[str] = frozenset()
+    """Nodes whose machine was replaced: another key than the one on record is a new machine's, which `confirm` decides
+    about, and takes its place."""
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     def trust(self, node: Node, port: int) -> Trust:
@@ -74,9 +77,18 @@ class KnownHosts:
         async with self._asking:
             return await self.confirm(node, key.get_fingerprint())
 
+    def undecided(self, node: Node, trust: Trust, shown: asyncssh.SSHKey | None) -> bool:
+        """Whether the key that a host shows is for the operator to decide about."""
+        if shown is None or shown in trust.revoked or shown in trust.keys:
+            return False
+        return not trust.keys or (node.name in self.renewed and not trust.pinned)
+
     def record(self, node: Node, port: int, key: asyncssh.SSHKey) -> None:
-        """Add a host's key. The file is replaced atomically; entries of others stay."""
+        """Add a host's key, a renewed one's in place of its old. The file is replaced atomically; others' stay."""
         old = self.state.read_secret(self.state.known_hosts.name) or b""
+        if node.name in self.renewed:
+            mine = _pattern(node, port).encode("ascii")
+            old = b"".join(line for line in old.splitlines(keepends=True) if line.split()[:1] != [mine])
         if old and not old.endswith(b"\n"):
             old += b"\n"
         public = key.export_public_key("openssh").split()[:2]
@@ -85,6 +97,8 @@ class KnownHosts:
 
     def unknown(self, node: Node, key: asyncssh.SSHKey) -> HostKeyError:
         """The error for a host that nobody has vouched for."""
+        if node.name in self.renewed:
+            return self._undecided(node, key, f"nothing is on record in {self.state.known_hosts}")
         return HostKeyError(
             node.name,
             f"the SSH host key of {node.management} is unknown: {_show(key)}; nothing is on record in "
@@ -98,6 +112,8 @@ class KnownHosts:
         """The error for a host that shows another key than the one on record."""
         expected = ", ".join(_show(known) for known in trust.keys) or "none that is valid"
         where = "pinned in the topology" if trust.pinned else f"on record in {self.state.known_hosts}"
+        if node.name in self.renewed and not trust.pinned and key not in trust.revoked:
+            return self._undecided(node, key, f"{expected} is {where}")
         removal = (
             f"replace its host_key in the topology by: {_public(key)}"
             if trust.pinned
@@ -110,6 +126,15 @@ class KnownHosts:
             advice="Either the host was reinstalled or replaced, or somebody else answers at its address (a wrong "
             "cable, a duplicate address, or an attacker). Compare with `ssh-keygen -lf "
             f"/etc/ssh/ssh_host_ed25519_key.pub` on the host's console. Only if it is the same: {removal}",
+        )
+
+    def _undecided(self, node: Node, key: asyncssh.SSHKey, record: str) -> HostKeyError:
+        return HostKeyError(
+            node.name,
+            f"{node.management} shows the SSH host key {_show(key)}, and nobody has said that it is the new machine's; "
+            f"{record}",
+            advice="Compare the fingerprint with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the "
+            f"new machine's console. If it is the same: --host-key {key.get_fingerprint()}",
         )
 
     def _load(self, node: Node) -> Iterator[asyncssh.SSHKnownHosts]:

@@ -90,7 +90,7 @@ async def _lay_out(lab: LabPlan) -> None:
 async def _prepare_host(lab: LabPlan, host: HostPlan, at: LabPaths, public: str) -> str:
     here = at.host(host.name)
     for folder in (here.upper, here.work, here.root, here.disks):
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
     return await seed.seed(lab, host, here.upper, public)
 
 
@@ -156,6 +156,25 @@ async def power_off(name: str, node: str) -> None:
     async with locked(lab_lock(name), f"lab {name}", BUSY_SECONDS):
         await machines.power_off(lab, lab.host(node))
         await wiring.unplug(lab, lab.host(node))
+
+
+async def renew(name: str, node: str) -> None:
+    """Put another machine into a host's place, as an installer leaves it: empty disks, its own identity and SSH key.
+
+    It has the same NICs, MAC addresses included, and is plugged in and switched on. Snapshots stay as they are.
+    """
+    lab = existing(name)
+    at, host = paths(name), lab.host(node)
+    async with locked(lab_lock(name), f"lab {name}", BUSY_SECONDS):
+        await machines.power_off(lab, host)
+        await wiring.unplug(lab, host)
+        here = at.host(node)
+        await disks.detach_all(here.base)
+        for folder in (here.upper, here.work, here.disks):
+            await asyncio.to_thread(shutil.rmtree, folder)
+        await _prepare_host(lab, host, at, at.ssh_key.with_suffix(".pub").read_text())
+        at.known_hosts.write_text("".join(seed.known_host(lab, one, at.host(one.name).upper) for one in lab.hosts))
+        await start(lab, [host])
 
 
 async def down(name: str) -> bool:

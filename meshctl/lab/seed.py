@@ -28,6 +28,7 @@ LLDP=no
 RequiredForOnline=no
 """
 
+_HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 _PRIVATE = 0o600
 _UID = 1000
 
@@ -45,7 +46,17 @@ async def seed(lab: LabPlan, host: HostPlan, upper: Path, public_key: str) -> st
     if lab.ssh_port != 22:  # noqa: PLR2004
         root.write("etc/ssh/sshd_config.d/50-lab.conf", f"Port {lab.ssh_port}\n")
     _login(root, lab.ssh_user, public_key)
-    return await _host_key(root, host.management.split("/")[0], lab.ssh_port)
+    root.folder("etc/ssh", 0o755)
+    await keygen(upper / _HOST_KEY, "host key")
+    return known_host(lab, host, upper)
+
+
+def known_host(lab: LabPlan, host: HostPlan, upper: Path) -> str:
+    """The line for known_hosts of a host that was seeded."""
+    kind, material, *_ = (upper / _HOST_KEY).with_suffix(".pub").read_text().split()
+    address = host.management.split("/")[0]
+    name = address if lab.ssh_port == 22 else f"[{address}]:{lab.ssh_port}"  # noqa: PLR2004
+    return f"{name} {kind} {material}\n"
 
 
 def _login(root: RootFiles, user: str, public_key: str) -> None:
@@ -60,15 +71,6 @@ def _login(root: RootFiles, user: str, public_key: str) -> None:
     root.folder(f"{home}/.ssh", 0o700, owner)
     root.write(f"{home}/.ssh/authorized_keys", public_key, _PRIVATE)
     os.chown(root.top / home / ".ssh/authorized_keys", owner, owner)
-
-
-async def _host_key(root: RootFiles, address: str, port: int) -> str:
-    root.folder("etc/ssh", 0o755)
-    key = root.top / "etc/ssh/ssh_host_ed25519_key"
-    await keygen(key, "host key")
-    kind, material, *_ = key.with_suffix(".pub").read_text().split()
-    name = address if port == 22 else f"[{address}]:{port}"  # noqa: PLR2004
-    return f"{name} {kind} {material}\n"
 
 
 async def keygen(path: Path, comment: str) -> None:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from meshctl.lab import disks, machines, wiring
+from meshctl.lab import disks, machines, seed, wiring
 from meshctl.lab.errors import LabError
 from meshctl.lab.locks import locked
 from meshctl.lab.names import lab_lock, paths
@@ -61,6 +61,8 @@ async def load(name: str, snapshot: str) -> None:
         await _switch_off(lab)
         await asyncio.gather(*(_restore(lab, host, place) for host in lab.hosts))
         await _restore_state(name, place / "state")
+        at = paths(name)  # a machine may have been renewed since
+        at.known_hosts.write_text("".join(seed.known_host(lab, one, at.host(one.name).upper) for one in lab.hosts))
         on = json.loads((place / _ON).read_text())
         await start(lab, [host for host in lab.hosts if host.name in on])
 

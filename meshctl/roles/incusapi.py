@@ -53,8 +53,12 @@ class Thing:
     used_by: tuple[str, ...] = ()
 
     def created_on(self, members: Iterable[str]) -> bool:
-        """Whether it is there, on all these members."""
-        return self.status == "Created" and self.locations >= frozenset(members)
+        """Whether it is there, on all these members.
+
+        An OVN network is in OVN's database, once for all: Incus writes down those who were members when it was made,
+        and never adds who joins later, although it starts the network there (clusterInitMember in api_cluster.go).
+        """
+        return self.status == "Created" and (self.kind == "ovn" or self.locations >= frozenset(members))
 
 
 def query(path: str) -> list[str]:

@@ -70,7 +70,7 @@ async def drain(node: Node, host: Host, cluster: Cluster) -> None:
     if objections := await spare(node, cluster):
         raise RefusedError(node.name, f"its OSDs may not stop: {'; '.join(objections)}", advice="See `ceph -s`.")
     await host.run(["systemctl", "stop", *running], reason="they leave while the monitors hear it", timeout=GOODBYE)
-    await other.until("placement groups without them", lambda: _waiting(other, osds), timeout=PEERING, every=0.1)
+    await other.until("placement groups without them", lambda: waiting(other, osds), timeout=PEERING, every=0.1)
 
 
 async def restore(node: Node, host: Host, cluster: Cluster) -> None:
@@ -81,7 +81,7 @@ async def restore(node: Node, host: Host, cluster: Cluster) -> None:
         seen = await units(host, *map(_service, osds))
         await together(*(start(host, {name: unit}, name) for name, unit in seen.items()))
         await other.until("its OSDs", lambda: _down(other, osds), timeout=RETURN)
-        await other.until("clean placement groups", lambda: _unclean(other), timeout=CATCH_UP)
+        await other.until("clean placement groups", lambda: unclean(other), timeout=CATCH_UP)
     (dump,) = await ask(other, _DUMP)
     if FLAG in dump.read(host_flags).get(node.name, ()):
         await tell(other, [_group("unset", node)], reason="its OSDs are back")
@@ -115,7 +115,7 @@ async def _down(host: Host, osds: Iterable[int]) -> str:
     return ", ".join(f"osd.{osd} is down" for osd in osds if osd not in up)
 
 
-async def _waiting(host: Host, osds: Iterable[int]) -> str:
+async def waiting(host: Host, osds: Iterable[int]) -> str:
     """Placement groups that still count on one of these OSDs, or don't serve."""
     dump, groups = await ask(host, _DUMP, _GROUPS)
     if still := sorted(dump.read(up_osds) & set(osds)):
@@ -125,11 +125,12 @@ async def _waiting(host: Host, osds: Iterable[int]) -> str:
     return f"{len(late)} of {len(states)} not yet, {late[0]} is {states[late[0]][0]}" if late else ""
 
 
-async def _unclean(host: Host) -> str:
+async def unclean(host: Host) -> str:
+    """The states of placement groups that are not clean."""
     (groups,) = await ask(host, _GROUPS)
     states = [state for state, _ in groups.read(acting).values()]
-    unclean = sorted({state for state in states if not state.startswith("active+clean")})
-    return ", ".join(unclean)
+    dirty = sorted({state for state in states if not state.startswith("active+clean")})
+    return ", ".join(dirty)
 
 
 @parser

@@ -101,7 +101,7 @@ async def join(topology: Topology, node: Node, host: Host, seed: Host) -> None:
     keys = await incusapi.read(seed, "/1.0/cluster", parse.member_keys)
     for key in keys:
         own_value(topology, node, key)  # refuses before anything is changed
-    await _forget(topology, node, seed)
+    await forget(topology, node, seed)
     added = await seed.run(["incus", "cluster", "add", "-q", node.name], reason=f"{node.name} needs a token to join")
     preseed = joining(topology, node, added.stdout.strip(), keys)
     await host.run(INIT, stdin=preseed, reason="not in the Incus cluster", timeout=JOIN)
@@ -139,7 +139,7 @@ async def _drop_threshold(host: Host) -> None:
         await host.run(argv, reason="set before there is a cluster, it blocks every other setting")
 
 
-async def _forget(topology: Topology, node: Node, seed: Host) -> None:
+async def forget(topology: Topology, node: Node, seed: Host) -> None:
     """Take an interrupted join's entry out of the database's own membership ("server address already in use")."""
     argv = ["incus", "admin", "sql", "local", "SELECT address FROM raft_nodes"]
     rows = parse.table((await seed.query(argv)).stdout)

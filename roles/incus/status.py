@@ -228,8 +228,6 @@ def _half_joined(topology: Topology, host: str, evidence: str) -> Finding:
         HALF_JOINED.name,
         host,
         evidence,
-        f"`meshctl bootstrap {topology.source}` resets an Incus that holds nothing and lets it join again. "
-        f"If it then says that network {topology.incus.network} is not pending, delete that network, which no instance "
-        "may use, and bootstrap again.",
+        f"`meshctl bootstrap {topology.source}` resets an Incus that holds nothing and lets it join again.",
         "incus cluster list; incus query /1.0 | grep server_clustered",
     )

@@ -17,16 +17,21 @@ _GROUPS = ("--columns=name,ha_chassis", "list", "HA_Chassis_Group")
 _CHASSIS = ("--columns=_uuid,chassis_name", "list", "HA_Chassis")
 
 
-def connection(topology: Topology) -> str:
-    """All northbound databases, in the form that Incus, ovn-nbctl and northd share."""
-    return ",".join(f"ssl:{address}:{topology.ovn.northbound_port}" for address in topology.loopback_addresses)
+def connection(topology: Topology, without: str = "") -> str:
+    """All northbound databases, in the form that Incus, ovn-nbctl and northd share; `without` one node's."""
+    addresses = [node.loopback for node in topology.nodes if node.name != without]
+    return ",".join(f"ssl:{address}:{topology.ovn.northbound_port}" for address in addresses)
 
 
-def command(topology: Topology) -> list[str]:
+def command(topology: Topology, without: str = "") -> list[str]:
     """Lists router ports and gateway groups; any address may answer, because a follower's view is good enough."""
-    tls = ("-p", KEY, "-c", CERTIFICATE, "-C", CA)
-    options = (f"--db={connection(topology)}", *tls, "--timeout=5", "--no-leader-only", "--format=json", "--data=json")
+    options = (*client(topology, without), "--timeout=5", "--no-leader-only", "--format=json", "--data=json")
     return ["ovn-nbctl", *options, *_PORTS, "--", *_GROUPS, "--", *_CHASSIS]
+
+
+def client(topology: Topology, without: str = "") -> tuple[str, ...]:
+    """The options of ovn-nbctl that reach the databases."""
+    return (f"--db={connection(topology, without)}", "-p", KEY, "-c", CERTIFICATE, "-C", CA)
 
 
 @dataclass(frozen=True, slots=True)

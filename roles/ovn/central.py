@@ -184,14 +184,14 @@ async def _save(host: Host, database: Database, reason: str) -> None:
 
 async def _open(host: Host, database: Database, *, mend: bool = True) -> str:
     """Whether the server is a member and listens; the leader is told to listen (replicated to all)."""
-    status, targets = await asyncio.gather(_status(host, database), _targets(host, database))
-    if status is None:
+    seen, targets = await asyncio.gather(status(host, database), _targets(host, database))
+    if seen is None:
         return "no answer"
-    if not status.member:
-        return f"{status.status}, leader {status.leader}"
+    if not seen.member:
+        return f"{seen.status}, leader {seen.leader}"
     if not mend or targets == {database.listener}:
         return ""
-    if status.role == "leader":
+    if seen.role == "leader":
         ctl = f"ovn-{database.letter}ctl"
         listens = ", ".join(sorted(targets)) or "nothing but its socket"
         command = [ctl, f"--db={database.socket}", "--timeout=5", "set-connection", database.listener]
@@ -200,12 +200,13 @@ async def _open(host: Host, database: Database, *, mend: bool = True) -> str:
     return "a member, but no listener yet"
 
 
-async def _status(host: Host, database: Database) -> parse.ClusterStatus | None:
+async def status(host: Host, database: Database) -> parse.ClusterStatus | None:
+    """The cluster as the host's server sees it; None when that does not run, or isn't clustered."""
     answer = await host.query(database.status(), timeout=_STATUS_TIMEOUT, ok=None)
     try:
         return parse.cluster_status(answer.stdout)
     except ValueError:
-        return None  # not running, or not clustered
+        return None
 
 
 async def _targets(host: Host, database: Database) -> frozenset[str]:

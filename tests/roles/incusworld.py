@@ -54,6 +54,7 @@ class World:
     networks: dict[str, Json] = field(default_factory=dict)
     config: dict[str, str] = field(default_factory=dict)
     devices: dict[str, dict[str, str]] = field(default_factory=dict)
+    instances: list[Json] = field(default_factory=list)
     projects: dict[str, dict[str, str]] = field(default_factory=lambda: {"default": {}})
     failing: dict[str, str] = field(default_factory=dict)
     """Pools and networks that come out Errored once, and what the daemon says."""
@@ -77,6 +78,10 @@ class World:
             case ["incus", "admin", "cluster", "remove-raft-node", "-q", address]:
                 assert stdin == b"yes\n", "it asks"
                 self.raft.remove(address)
+                return ""
+            case ["incus", "cluster", "remove", name, "--force", "--yes"]:
+                del self.members[name]  # the database's own list is another one, and may keep it
+                self.instances = [one for one in self.instances if one["location"] != name]
                 return ""
             case ["incus", "config", "unset", key]:
                 del self.daemons[host].config[key]
@@ -119,6 +124,8 @@ class World:
                 return list(self.pools.values())
             case "/1.0/networks" if daemon.clustered:
                 return [*self.networks.values(), {"name": "eth3", "managed": False}]
+            case "/1.0/instances" if daemon.clustered:
+                return self.instances
             case "/1.0/profiles/default":
                 return {"devices": self.devices}
             case "/1.0/projects" if daemon.clustered:
@@ -153,10 +160,18 @@ class World:
                 del self.networks[name]
             case "PATCH", ["networks", name]:
                 self.networks[name]["config"].update(body["config"])
+            case "POST", ["instances", name]:
+                assert body == {"migration": True, "live": False}
+                self._instance(name).update(location=parse_qs(query)["target"][0], status="Stopped")
+            case "PUT", ["instances", name, "state"]:
+                self._instance(name).update(status={"start": "Running"}[body["action"]])
             case "PATCH", []:
                 self.config.update(body["config"])
             case _:
                 raise Refused(f"not in this world: {method} {path}")
+
+    def _instance(self, name: str) -> Json:
+        return next(one for one in self.instances if one["name"] == name)
 
     def _make(self, store: dict[str, Json], body: Json, target: str) -> None:
         name = body["name"]

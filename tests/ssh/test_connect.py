@@ -134,6 +134,26 @@ async def test_a_changed_key_is_always_refused(
     assert server.logins == logins + 1, "a wrong key is no reason to try again"
 
 
+async def test_a_new_machines_key_takes_the_place_of_the_old_ones_once_somebody_says_so(
+    node: Node, ssh: Ssh, server: Server, known_hosts: KnownHosts
+) -> None:
+    await (await connect(node, ssh, known_hosts)).close()
+    await server.stop()
+    server.host_key = asyncssh.generate_private_key("ssh-ed25519")
+    await server.start()
+    renewed = replace(known_hosts, renewed=frozenset({node.name}), accept_new=False)
+    with pytest.raises(HostKeyError) as caught:
+        await connect(node, ssh, renewed)
+    assert caught.value.advice.endswith(f"--host-key {server.host_key.get_fingerprint()}")
+
+    async def same(_node: Node, fingerprint: str) -> bool:
+        return fingerprint == server.host_key.get_fingerprint()
+
+    await (await connect(node, ssh, replace(renewed, confirm=same))).close()
+    assert known_hosts.state.known_hosts.read_text().count(f"[127.0.0.1]:{server.port} ") == 1
+    await (await connect(node, ssh, KnownHosts(known_hosts.state))).close()
+
+
 async def test_a_pinned_key_needs_no_record(node: Node, ssh: Ssh, server: Server, tmp_path: Path) -> None:
     state = state_of(tmp_path)
     pinned = replace(node, host_key=public(server.host_key))

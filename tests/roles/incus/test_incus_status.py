@@ -82,13 +82,13 @@ def test_an_address_that_nobody_knows() -> None:
 
 
 def test_a_network_that_is_not_on_every_member() -> None:
-    overlay = Thing(MESH.incus.network, "ovn", "Created", frozenset({"node1", "node2"}), {})
-    found = judge(MESH, DAEMONS, {}, replace(SHARED, things=(overlay,)))
+    uplink = Thing(MESH.incus.uplink, "physical", "Created", frozenset({"node1", "node2"}), {})
+    found = judge(MESH, DAEMONS, {}, replace(SHARED, things=(uplink,)))
     assert [(one.what, one.seen) for one in found.problems] == [
-        (f"{overlay.name} is not on every member", "Created on node1, node2")
+        (f"{uplink.name} is not on every member", "Created on node1, node2")
     ]
     assert found.state is State.DEGRADED
-    everywhere = replace(overlay, locations=frozenset(NAMES))
+    everywhere = replace(uplink, locations=frozenset(NAMES))
     assert judge(MESH, DAEMONS, {}, replace(SHARED, things=(everywhere,))).state is State.HEALTHY
 
 

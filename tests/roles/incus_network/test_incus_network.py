@@ -327,3 +327,17 @@ def test_the_northbound_database_is_asked_over_tls_at_all_addresses(triangle: To
 def test_an_answer_that_is_no_listing_is_a_problem(triangle: Topology) -> None:
     (problem,) = judge.router(triangle, "node1", Result(("ovn-nbctl",), 0, "hello\n", ""))
     assert problem.seen == "hello"
+
+
+async def test_an_overlay_that_a_later_member_is_not_written_down_for(
+    triangle: Topology, incus: World, hosts: dict[str, IncusHost]
+) -> None:
+    """Incus starts it there all the same; posting it again is "Network is not in pending state"."""
+    await apply(triangle, hosts)
+    incus.networks["overlay"]["locations"] = ["node1", "node2"]
+    before = incusworld.changes(hosts)
+    await apply(triangle, hosts)
+    assert incusworld.changes(hosts) == before
+    assert await verify(triangle, hosts) == []
+    incus.networks["UPLINK"]["locations"] = ["node1", "node2"]
+    assert await verify(triangle, hosts) == ["network UPLINK is not everywhere"]

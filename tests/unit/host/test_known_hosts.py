@@ -84,3 +84,25 @@ def test_known_kinds_are_asked_for_first() -> None:
     assert Trust().algorithms[0] == "ssh-ed25519"
     assert Trust((rsa,)).algorithms[:3] == ["rsa-sha2-256", "rsa-sha2-512", "ssh-ed25519"]
     assert "ssh-rsa" not in Trust((rsa,)).algorithms
+
+
+def test_only_a_renewed_node_may_show_another_key(known: KnownHosts) -> None:
+    known.record(NODE, 22, KEY)
+    trust = known.trust(NODE, 22)
+    assert not known.undecided(NODE, trust, OTHER)
+    renewed = replace(known, renewed=frozenset({"node1"}))
+    assert renewed.undecided(NODE, trust, OTHER)
+    assert not renewed.undecided(NODE, trust, KEY)
+    assert not renewed.undecided(NODE, replace(trust, pinned=True), OTHER)
+    assert not renewed.undecided(NODE, Trust((), (OTHER,)), OTHER)
+    assert not renewed.undecided(replace(NODE, name="node2"), trust, OTHER)
+
+
+def test_a_renewed_nodes_key_takes_the_place_of_its_old_one(known: KnownHosts) -> None:
+    neighbour = replace(NODE, name="node2", management="172.31.0.12")
+    for node in (NODE, neighbour):
+        known.record(node, 22, KEY)
+    renewed = replace(known, renewed=frozenset({"node1"}))
+    renewed.record(NODE, 22, OTHER)
+    assert known.trust(NODE, 22).keys == (OTHER,)
+    assert known.trust(neighbour, 22).keys == (KEY,)

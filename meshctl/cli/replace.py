@@ -1,0 +1,155 @@
+# ruff: noqa: PLC0415  (imports happen where they are needed)
+"""`replace`: whose machine the new one is, what the cluster still counts of the old one, and then both in one run."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from meshctl.cli.naming import refusal
+from meshctl.cli.nodes import named, node_argument
+from meshctl.cli.options import Options, topology_argument
+from meshctl.cli.wiping import named_disks, wipe_option
+
+if TYPE_CHECKING:
+    from meshctl.cluster import Cluster
+    from meshctl.events import Event, Report
+    from meshctl.host.known_hosts import Confirm
+    from meshctl.host.lock import locked
+    from meshctl.host.ssh import SshHost
+    from meshctl.roles.base import Role
+    from meshctl.topology import Node, Topology
+
+host_key_option = click.option(
+    "--host-key",
+    metavar="FINGERPRINT",
+    help="The new machine's SSH host key (SHA256:…), as its console shows it; otherwise it is shown and asked about.",
+)
+
+
+@click.command(short_help="Put a new machine into the place of a host that is gone for good.")
+@topology_argument
+@node_argument
+@click.option("--yes", metavar="NODE", help="Don't ask: forget the old machine of this node.")
+@host_key_option
+@wipe_option
+@click.pass_obj
+def replace(
+    options: Options, topology: Path, node: str, *, yes: str | None, host_key: str | None, wipe: tuple[str, ...]
+) -> int:
+    """Forget a host that is gone for good, layer by layer, and bootstrap the new machine into its place.
+
+    The new machine has the node's name and addresses, a bare system, and is cabled as the old one was. What the cluster
+    still counts of the old one is shown first. Refused (exit code 6) while the old one lives, and when the last copy
+    of something may be on its disks. Safe to run again after an interruption.
+    """
+    import asyncio
+
+    from meshctl.cli import converge
+    from meshctl.plan import Limits
+    from meshctl.roles.discovery import discover
+    from meshctl.topology import load
+
+    loaded = load(topology)
+    chosen = named(loaded, node)
+    roles = [role(loaded) for role in discover().values()]
+    disks = named_disks(loaded, wipe, Limits(nodes=frozenset({node})))
+    held, why_not = asyncio.run(_consent(options, loaded, roles, chosen, Consent(yes, host_key, disks)))
+    if why_not:
+        click.echo(f"error: {why_not}", err=True)
+        return 1
+    job = converge.Job(
+        "replace",
+        loaded,
+        options,
+        accept_new=False,
+        drive=Replacement(chosen, roles, held),
+        arguments=f" {node}",
+        verdicts=(f"{node} is whole again, on its new machine", f"{node} is not replaced yet"),
+        wipe=disks,
+    )
+    return converge.run(job)
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What the operator said on the command line."""
+
+    yes: str | None
+    host_key: str | None
+    wipe: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass
+class Replacement:
+    """The run behind the command; a converge.Drive."""
+
+    node: "Node"
+    roles: "Sequence[Role]"
+    claims: Mapping[str, list[str]]
+
+    async def run(
+        self,
+        cluster: "Cluster",
+        hosts: "Mapping[str, SshHost]",
+        lease: "locked",
+        emit: "Callable[[Event], None]",
+    ) -> "Report":
+        """Look ahead, forget, bootstrap."""
+        import asyncio
+
+        from meshctl.lifecycle.chain import Chain
+        from meshctl.lifecycle.replacing import forgetting, rebuilding
+
+        del hosts, lease
+        await asyncio.gather(*(role.foresee(cluster) for role in self.roles))
+        plans = [make(cluster.topology, self.roles, self.node) for make in (forgetting, rebuilding)]
+        return await Chain(plans, cluster, emit).run()
+
+    def as_json(self) -> dict[str, Any]:
+        """The node, and what the cluster counted as its old machine's, by layer."""
+        return {"node": self.node.name, "forgotten": dict(self.claims)}
+
+
+async def _consent(
+    options: Options, topology: "Topology", roles: "Sequence[Role]", node: "Node", said: Consent
+) -> "tuple[Mapping[str, list[str]], str]":
+    """What would be forgotten, and why it may not be ("" when the operator has named the node)."""
+    from meshctl.cli.reach import connected
+    from meshctl.cluster import Cluster
+    from meshctl.host.views import ReadOnlyHost
+    from meshctl.lifecycle.replacing import claims
+
+    state = options.state(topology)
+    state.ensure()
+    renewed, confirm = frozenset({node.name}), matching(said.host_key)
+    async with connected(topology, options, state, accept_new=False, renewed=renewed, confirm=confirm) as hosts:
+        looking = {name: ReadOnlyHost(host) for name, host in hosts.items()}
+        held = await claims(roles, node, Cluster(topology, looking, state, wipe=said.wipe))
+        click.echo("\n".join(show(topology, node, held)), err=True)
+        return held, await refusal(node.name, said.yes, "go on", "host")
+
+
+def matching(fingerprint: str | None) -> "Confirm | None":
+    """Says yes to the key with this fingerprint, and to no other; None where the operator has stated none."""
+    if fingerprint is None:
+        return None
+
+    async def same(_node: "Node", shown: str) -> bool:
+        return shown == fingerprint
+
+    return same
+
+
+def show(topology: "Topology", node: "Node", claims: Mapping[str, list[str]]) -> Iterator[str]:
+    """What is about to happen, for people."""
+    if claims:
+        yield f"{topology.cluster} counts, and would forget for ever, of {node.name}'s old machine:"
+        for layer, what in claims.items():
+            yield f"  {layer}"
+            yield from (f"    {line}" for line in what)
+    else:
+        yield f"{topology.cluster} counts nothing of {node.name} that the machine in its place lacks."
+    yield f"Then the machine at {node.management} is made {node.name}, as by bootstrap."

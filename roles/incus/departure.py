@@ -1,0 +1,162 @@
+"""A member that is gone for good: instances whose disks are in Ceph go on elsewhere, then Incus counts it no more."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from meshctl.cluster import Cluster
+from meshctl.errors import CommandTimeout, RefusedError, WaitError
+from meshctl.host.base import Host
+from meshctl.roles import incusapi
+from meshctl.roles.absence import witness
+from meshctl.roles.departure import DYING, answer
+from meshctl.roles.parsing import parser
+from meshctl.topology import Node
+
+from . import joining
+
+USES = frozenset({"ovn", "ceph_osd"})
+"""Instances that start elsewhere need both, without their dead members."""
+
+MOVE = 300.0
+"""Seconds for an instance to be taken over, or to start. Nothing is copied."""
+
+_INSTANCES = "/1.0/instances?recursion=1&all-projects=true"
+_REMOTE = frozenset({"ceph", "cephfs"})
+"""Drivers of pools that outlive a host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance: where, the pools of its disks, and whether it ran when its host was last heard of."""
+
+    name: str
+    project: str
+    member: str
+    status: str
+    pools: frozenset[str]
+    running: bool
+
+    def survives(self, remote: Collection[str]) -> bool:
+        """Whether all its disks are on these pools."""
+        return self.pools <= frozenset(remote)
+
+    def path(self, what: str = "", **query: str) -> str:
+        """Its address in the API."""
+        return f"/1.0/instances/{quote(self.name)}{what}?{urlencode({'project': self.project, **query})}"
+
+
+async def claims(node: Node, host: Host, cluster: Cluster) -> list[str]:
+    """Instances that go on elsewhere, those that are lost, and the membership."""
+    other = witness(node, cluster)
+    if not await _stale(node, host, other):
+        return []
+    everywhere, remote = await _instances(other), await _remote(other)
+    lost = "is lost: its disks were on the host"
+    return [
+        *(
+            f"instance {one.name} {'goes on elsewhere' if one.survives(remote) else lost}"
+            for one in everywhere
+            if one.member == node.name
+        ),
+        f"{node.name}'s membership in Incus, with its local volumes",
+    ]
+
+
+async def forget(node: Node, host: Host, cluster: Cluster) -> None:
+    """Let instances go on elsewhere once the others have noticed, then remove the member, lost instances included."""
+    other = witness(node, cluster)
+    if await _stale(node, host, other):
+        await _offline(node, other)
+        await _save(node, other)
+        argv = ["incus", "cluster", "remove", node.name, "--force", "--yes"]
+        await other.run(argv, reason=f"{node.name} is gone for good", timeout=MOVE)
+    if node.name not in await incusapi.read(other, incusapi.MEMBERS, incusapi.members):
+        await joining.forget(cluster.topology, node, other)
+
+
+_MOVE_BODY = {"migration": True, "live": False}
+_START_BODY = {"action": "start", "timeout": 60}
+
+
+async def _save(node: Node, other: Host) -> None:
+    """Take over what is on Ceph, and start what ran: Incus notes that, also for the run after a killed one."""
+    everywhere, remote, online = await _instances(other), await _remote(other), await _online(other)
+    saved = [one for one in everywhere if one.member == node.name and one.survives(remote)]
+    for one, target in zip(saved, cycle(online), strict=False):
+        await _post(other, "POST", one.path(target=target), _MOVE_BODY, f"{node.name} is gone, its disks are not")
+    ran = {(one.project, one.name) for one in everywhere if one.running and one.survives(remote)}
+    for one in await _instances(other):
+        if one.status == "Stopped" and (one.project, one.name) in ran:
+            await _post(other, "PUT", one.path("/state"), _START_BODY, "it ran when its host was lost")
+
+
+async def _post(host: Host, method: str, path: str, body: Mapping[str, object], reason: str) -> None:
+    argv = ["incus", "query", "--wait", "-X", method, "-d", json.dumps(body), path]
+    await host.run(argv, reason=reason, timeout=MOVE)
+
+
+async def _stale(node: Node, host: Host, other: Host) -> bool:
+    """Whether a member is listed that the machine in its place isn't."""
+    await other.until("Incus' database", lambda: _silent(other), timeout=DYING)
+    if node.name not in await incusapi.read(other, incusapi.MEMBERS, incusapi.members):
+        return False
+    found = await answer(host, ["test", "-e", "/var/lib/incus/cluster.crt"])
+    return found is None or not found.ok
+
+
+async def _silent(host: Host) -> str:
+    """Without a leader, as for half a minute after its death, every question blocks."""
+    try:
+        told = await host.query(incusapi.query(incusapi.MEMBERS), timeout=incusapi.READ, ok=None)
+    except CommandTimeout as error:
+        return error.message
+    return "" if told.ok else told.stderr.strip() or f"it exited with {told.status}"
+
+
+async def _offline(node: Node, other: Host) -> None:
+    async def alive() -> str:
+        seen = await incusapi.read(other, incusapi.MEMBERS, incusapi.members)
+        return "" if node.name not in seen or seen[node.name].status == "Offline" else seen[node.name].status
+
+    try:
+        await other.until(f"{node.name} being offline in Incus", alive, timeout=DYING)
+    except WaitError as error:
+        raise RefusedError(
+            node.name,
+            f"its Incus is {error.seen}, but is not the one of the machine at {node.management}",
+            advice="Switch the old host off first. To take out a host that lives: meshctl remove.",
+        ) from None
+
+
+async def _online(other: Host) -> list[str]:
+    seen = await incusapi.read(other, incusapi.MEMBERS, incusapi.members)
+    return [name for name, member in seen.items() if member.status == "Online"]
+
+
+async def _instances(other: Host) -> tuple[Instance, ...]:
+    return await incusapi.read(other, _INSTANCES, instances)
+
+
+async def _remote(other: Host) -> frozenset[str]:
+    pools = await incusapi.read(other, incusapi.POOLS, incusapi.pools)
+    return frozenset(name for name, pool in pools.items() if pool.kind in _REMOTE)
+
+
+@parser
+def instances(data: Any) -> tuple[Instance, ...]:
+    """`/1.0/instances?recursion=1`."""
+    return tuple(
+        Instance(
+            name=str(one["name"]),
+            project=str(one["project"]),
+            member=str(one["location"]),
+            status=str(one["status"]),
+            pools=frozenset(str(d["pool"]) for d in one["expanded_devices"].values() if d.get("pool")),
+            running=one["config"].get("volatile.last_state.power") == "RUNNING",
+        )
+        for one in data
+    )
