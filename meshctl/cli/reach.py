@@ -126,9 +126,8 @@ class _Way:
         """One host; `limit` changes seconds of its login."""
         login = self.logins.get(node.name)
         ssh: Ssh = (login.ssh if login else self.topology.ssh).model_copy(update=limit)
-        if login is None:
-            return connect(node, ssh, known, open_socket=self.open_socket)
-        return connect(node, ssh, login.trusting(known), open_socket=self.open_socket, stated=login.stated)
+        reach = partial(connect, node, ssh, open_socket=self.open_socket, usual=self.topology.timeouts.command)
+        return reach(known) if login is None else reach(login.trusting(known), stated=login.stated)
 
 
 def _way(topology: Topology, options: Options, state: StateFolder) -> _Way:

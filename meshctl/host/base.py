@@ -15,7 +15,7 @@ QUERY_TIMEOUT = 20.0
 """Seconds for a command that only reads; anything slower names its own deadline."""
 
 RUN_TIMEOUT = 60.0
-"""Seconds for a command that changes something."""
+"""Seconds for a command that changes something and names no other deadline; SshHost takes the topology's."""
 
 
 @dataclass(frozen=True, slots=True)

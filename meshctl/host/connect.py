@@ -8,6 +8,7 @@ import asyncssh
 
 from meshctl.errors import AuthError, ConnectError, HostError, MeshctlError
 from meshctl.host import quoting
+from meshctl.host.base import RUN_TIMEOUT
 from meshctl.host.channel import Channels
 from meshctl.host.dial import Dialer, OpenSocket, open_socket
 from meshctl.host.identity import TOPOLOGY, Stated
@@ -41,13 +42,14 @@ async def connect(
     *,
     open_socket: OpenSocket = open_socket,
     stated: Stated = TOPOLOGY,
+    usual: float = RUN_TIMEOUT,
 ) -> SshHost:
-    """A host, connected and able to become root.
+    """A host, connected and able to become root; `usual` as SshHost has it.
 
     Tries for `ssh.connect_timeout` seconds while the host may be booting. Raises ConnectError when it doesn't answer,
     HostKeyError when it is not known to be the right one, AuthError when it lets us not in or not become root.
     """
-    return await _connect(node, Dialer(ssh, known_hosts, open_socket, stated=stated))
+    return await _connect(node, Dialer(ssh, known_hosts, open_socket, stated=stated), usual)
 
 
 async def connect_all(
@@ -67,7 +69,9 @@ async def connect_all(
         for name, login in (logins or {}).items()
     }
     tasks = [
-        asyncio.create_task(_connect(node, own.get(node.name, shared)), name=f"connect {node.name}")
+        asyncio.create_task(
+            _connect(node, own.get(node.name, shared), topology.timeouts.command), name=f"connect {node.name}"
+        )
         for node in topology.nodes
     ]
     try:
@@ -91,7 +95,7 @@ async def _close(results: list[SshHost | BaseException]) -> None:
     await asyncio.gather(*(result.close() for result in results if isinstance(result, SshHost)))
 
 
-async def _connect(node: Node, dialer: Dialer) -> SshHost:
+async def _connect(node: Node, dialer: Dialer, usual: float) -> SshHost:
     connection = await dialer.dial(node)
     sudo = dialer.ssh.user != "root"
     if sudo:
@@ -100,7 +104,7 @@ async def _connect(node: Node, dialer: Dialer) -> SshHost:
         except BaseException:
             connection.abort()
             raise
-    return SshHost(node.name, connection, partial(dialer.dial, node), sudo=sudo)
+    return SshHost(node.name, connection, partial(dialer.dial, node), sudo=sudo, usual=usual)
 
 
 async def _check_sudo(node: Node, user: str, connection: asyncssh.SSHClientConnection) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -34,13 +35,25 @@ class Guard(Protocol):
 
 
 class SshHost(Host):
-    """See Host. Made by `meshctl.host.connect`; close it, or use it as an async context manager."""
+    """See Host. Made by `meshctl.host.connect`; close it, or use it as an async context manager.
+
+    `usual`: seconds for a change whose caller leaves its deadline at RUN_TIMEOUT.
+    """
 
     def __init__(
-        self, name: str, connection: asyncssh.SSHClientConnection, dial: Dial, *, sudo: bool, grace: float = GRACE
+        self,
+        name: str,
+        connection: asyncssh.SSHClientConnection,
+        dial: Dial,
+        *,
+        sudo: bool,
+        grace: float = GRACE,
+        usual: float = RUN_TIMEOUT,
     ) -> None:
         self.name = name
         self.guard: Guard | None = None
+        self._usual = usual
+        self._again = partial(SshHost, name, dial=dial, sudo=sudo, grace=grace, usual=usual)
         self._dial = dial
         self._channels = Channels(name, connection)
         self._commands = Commands(self._channels, sudo=sudo, grace=grace)
@@ -84,7 +97,7 @@ class SshHost(Host):
         if fresh is None:
             return await self.run(argv, reason="safety net", stdin=stdin, timeout=timeout)
         connection = await self._dial(fresh)
-        other = SshHost(self.name, connection, self._dial, sudo=self._commands.sudo, grace=self._commands.grace)
+        other = self._again(connection)
         try:
             return await other.run(argv, reason="safety net", stdin=stdin, timeout=timeout)
         finally:
@@ -104,7 +117,8 @@ class SshHost(Host):
     ) -> Result:
         """See Host. When cancelled, the command on the host goes on until it ends or reaches its deadline."""
         del reason  # for those who watch
-        return self._judge(argv, await self._change(argv, stdin or b"", timeout), ok)
+        seconds = self._usual if timeout == RUN_TIMEOUT else timeout
+        return self._judge(argv, await self._change(argv, stdin or b"", seconds), ok)
 
     async def put(self, files: Files) -> frozenset[str]:
         """See Host. Written files are looked at again: HostError when one is still not as it should be.
@@ -177,7 +191,7 @@ class SshHost(Host):
     async def _store(self, files: Files) -> None:
         token = secrets.token_hex(4)
         stream = filing.archive(files, token)
-        seconds = RUN_TIMEOUT + len(stream) / SLOWEST_LINK
+        seconds = self._usual + len(stream) / SLOWEST_LINK
         answer = await self._change(filing.store(files, token), stream, seconds)
         said = answer.stderr.decode(errors="replace")
         if answer.status != 0:

@@ -299,7 +299,7 @@ class Certify(Section):
 class Timeouts(Section):
     """Deadlines in seconds; every wait has one."""
 
-    command: Seconds = Field(60, description="One command on a host.")
+    command: Seconds = Field(60, description="A command that changes a host, unless it has a deadline of its own.")
     gate: Seconds = Field(120, description="A layer's gate.")
     packages: Seconds = Field(1200, description="Installing packages on one host.")
 

@@ -2,13 +2,19 @@
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from meshctl.errors import CommandError, CommandTimeout
+from meshctl.host.connect import connect_all
+from meshctl.host.known_hosts import KnownHosts
 from meshctl.host.ssh import SshHost
 from meshctl.host.wait import until
+from meshctl.topology import Node
+from meshctl.topology.document import Ssh, Timeouts
+from tests.roles import golden
 from tests.ssh import fifo as fifos
 from tests.ssh.sshd import Server
 
@@ -51,6 +57,19 @@ async def test_it_ends_at_its_deadline_on_the_host_too(host: SshHost, tmp_path: 
         await host.run(["sh", "-c", script, "sh", str(pidfile)], reason="test", timeout=0.3)
     with pytest.raises(ProcessLookupError):
         os.kill(int(pidfile.read_text()), 0)
+
+
+async def test_the_topology_says_how_long_a_command_may_take_that_says_nothing(
+    node: Node, ssh: Ssh, known_hosts: KnownHosts, server: Server
+) -> None:
+    timeouts = Timeouts(command=0.3)
+    topology = replace(golden.topology("triangle"), ssh=ssh, nodes=(node,), timeouts=timeouts)
+    async with (await connect_all(topology, known_hosts))["node1"] as host:
+        with pytest.raises(CommandTimeout, match=r"`sleep 30` did not finish within 0\.3 s"):
+            await host.run(["sleep", "30"], reason="test")
+        with pytest.raises(CommandTimeout, match=r"within 0\.3 s"):
+            await host.safeguard(["sleep", "30"], fresh=5)
+        assert (await host.run(["sleep", "0.5"], reason="test", timeout=5)).ok
 
 
 @pytest.mark.parametrize("others", [0, 1])
