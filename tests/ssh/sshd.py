@@ -76,6 +76,7 @@ class Server:
             "127.0.0.1",
             self.port,
             server_host_keys=[self.host_key, *self.more_host_keys],
+            gss_host=None,  # else it asks DNS for this machine's own name at each login, for seconds where none answers
             encoding=None,
         )
         self.port = self._acceptor.get_port()
