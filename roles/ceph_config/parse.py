@@ -10,16 +10,6 @@ _RELEASE = re.compile(r"^ceph version \S+ .*?\) (?P<name>[a-z]+) \(", re.MULTILI
 
 
 @parser
-def fsid(conf: str) -> str | None:
-    """The fsid in a ceph.conf; None when it states none. Names may be written with spaces or underscores."""
-    for line in conf.splitlines():
-        name, equals, value = line.partition("=")
-        if equals and name.strip() == "fsid":
-            return value.split("#")[0].split(";")[0].strip().lower()
-    return None
-
-
-@parser
 def keyring(text: str) -> dict[str, str]:
     """Entity → key of a keyring file. Raises ValueError when it is none."""
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",))

@@ -12,6 +12,7 @@ from meshctl.host.base import File, Files, Host, text
 from meshctl.roles.base import Problem, Role
 from meshctl.roles.ceph import ASK, CONF
 from meshctl.roles.distributions import os_release
+from meshctl.roles.fsid import fsid
 from meshctl.roles.templates import environment
 from meshctl.roles.units import units
 from meshctl.topology import Node, Topology
@@ -91,8 +92,8 @@ class CephConfigRole(Role):
 
     def render(self, node: Node) -> Files:
         """All files without a secret in them, as Debian 13 gets them."""
-        fsid = self._identity.fsid if self._identity else _UNKNOWN_FSID
-        return {**_programs(mended=True), CONF: text(self._conf(node, fsid))}
+        known = self._identity.fsid if self._identity else _UNKNOWN_FSID
+        return {**_programs(mended=True), CONF: text(self._conf(node, known))}
 
     async def prepare(self, cluster: Cluster) -> None:
         """Find the cluster on any of the hosts, or make up a new one.
@@ -132,7 +133,7 @@ class CephConfigRole(Role):
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every host has a whole store and belongs to the same cluster."""
         looks = await cluster.each(_look)
-        fsids = {conf: name for name, (_, conf) in looks.items()}
+        fsids = {conf for _, conf in looks.values()}
         problems = []
         for name, (store, conf) in looks.items():
             if store != "complete":
@@ -236,7 +237,7 @@ async def _find(node: Node, host: Host) -> Found:
     for path, content in zip(live, others, strict=True):
         keys |= _keys(host, path, content)
     return Found(
-        fsid=parse.fsid(conf) if conf else None,
+        fsid=fsid(conf or ""),
         live=keys,
         founding=_keys(host, FOUNDING_KEYRING, founding),
         monmap=base64.b64decode(encoded.stdout),
@@ -279,4 +280,4 @@ async def _stale_units(node: Node, host: Host) -> bool:
 
 async def _look(node: Node, host: Host) -> tuple[str, str | None]:
     store, conf = await asyncio.gather(host.query(["sh", "-c", _STORE, "sh", _store(node)]), host.read(CONF))
-    return store.stdout.strip(), parse.fsid(conf or "")
+    return store.stdout.strip(), fsid(conf or "")

@@ -2,15 +2,14 @@
 
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
-from meshctl.roles.ceph import CONF
 from meshctl.roles.disks import LOOK, DiskFacts, describe, disks, is_ours
 from meshctl.roles.emptying import empty
-from meshctl.roles.parsing import parser, understand
+from meshctl.roles.fsid import stated
+from meshctl.roles.parsing import understand
 from meshctl.roles.removal import erase, stop
 from meshctl.roles.together import together
 from meshctl.topology import Node
 
-_FSID = ("sed", "-n", r"s/^[[:space:]]*fsid[[:space:]]*=[[:space:]]*//p", CONF)
 _LOOK = LOOK + b'{ for disk; do disk "$disk"; done; } 2>/dev/null </dev/null\nexit 0\n'
 _MOUNTED = ("sh", "-c", 'for at in /var/lib/ceph/osd/*; do if mountpoint -q "$at"; then echo "$at"; fi; done')
 
@@ -44,15 +43,8 @@ async def _empty(host: Host, disk: DiskFacts) -> None:
 async def _disks(node: Node, host: Host) -> list[DiskFacts]:
     if not node.disks:
         return []
-    told = await host.query(_FSID, ok=(0, 1, 2))
-    known = understand(host.name, _FSID, fsid, told.stdout)
+    known = await stated(host)
     argv = ["sh", "-s", "--", *(disk.path for disk in node.disks)]
     looks = await host.query(argv, stdin=_LOOK)
     found = understand(host.name, argv, disks, looks.stdout)
     return [disk for disk in found.values() if is_ours(disk, known)]
-
-
-@parser
-def fsid(line: str) -> str | None:
-    """The cluster's id; None without a ceph.conf."""
-    return line.strip() or None

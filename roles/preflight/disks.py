@@ -3,19 +3,13 @@
 Except that the operator named it with --wipe: then only what is in use, or reaches over other disks, is in the way.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from meshctl.roles.base import Problem
 from meshctl.roles.disks import DiskFacts, describe, is_ours, obstacle
 from meshctl.topology import Node
 
 from .parse import HostFacts
-
-
-def the_clusters(fsids: Iterable[str | None]) -> str | None:
-    """The fsid that hosts have in their ceph.conf; None when there is none, or more than one."""
-    known = {fsid for fsid in fsids if fsid}
-    return known.pop() if len(known) == 1 else None
 
 
 def check(node: Node, facts: HostFacts, fsid: str | None = None, wipe: Collection[str] = ()) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from meshctl.roles.disks import DiskFacts, Sections, of_sections, sections
 from meshctl.roles.distributions import os_release
+from meshctl.roles.fsid import fsid
 from meshctl.roles.parsing import parser
 
 
@@ -91,7 +92,7 @@ def _host_facts(found: Sections) -> HostFacts:
         spaces=spaces(found["space", ""]),
         systemd="/run/systemd/system" in found["init", ""],
         ssh_enabled="enabled" in found["ssh", ""].split(),
-        fsid=_fsid(found["fsid", ""]),
+        fsid=fsid(found["fsid", ""]),
         nics=nics(found["nics", ""]),
         ours=frozenset(re.findall(r"([0-9.]+)/[0-9]+$", found["ours", ""].replace(" ", "\n"), re.MULTILINE)),
         disks=of_sections(found),
@@ -123,7 +124,3 @@ def _nic(link: dict[str, Any]) -> Nic:
         max_mtu=int(link.get("max_mtu", 0)),
         addresses=tuple(entry["local"] for entry in link.get("addr_info", ()) if "local" in entry),
     )
-
-
-def _fsid(text: str) -> str | None:
-    return text.splitlines()[0].split("=", 1)[1].strip().lower() if text else None

@@ -9,6 +9,7 @@ from meshctl.errors import ParseError
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role
 from meshctl.roles.disks import LOOK
+from meshctl.roles.fsid import common
 from meshctl.topology import Node, Topology
 
 from . import checks, clocks, disks, nics
@@ -48,7 +49,7 @@ class Preflight(Role):
         return facts, clocks.offset(sent, facts.clock_start, facts.clock_end, received)
 
     def _problems(self, facts: dict[str, HostFacts], cluster: Cluster) -> Iterator[Problem]:
-        fsid = disks.the_clusters(host.fsid for host in facts.values())
+        fsid = common(host.fsid for host in facts.values())
         for node in self.topology.nodes:
             host = facts[node.name]
             yield from checks.system(self.topology, node, host)

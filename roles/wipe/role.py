@@ -7,9 +7,10 @@ from meshctl.cluster import Cluster
 from meshctl.errors import CommandError, CommandTimeout, ParseError, RefusedError
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role
-from meshctl.roles.ceph import CONF, ask
+from meshctl.roles.ceph import OSD_DUMP, ask
 from meshctl.roles.disks import LOOK, DiskFacts, describe, disks, is_ours, obstacle
 from meshctl.roles.emptying import empty
+from meshctl.roles.fsid import common, stated
 from meshctl.roles.parsing import understand
 from meshctl.roles.together import together
 from meshctl.topology import Node, Topology
@@ -17,7 +18,6 @@ from meshctl.topology import Node, Topology
 from . import parse
 
 _LOOK = LOOK + b'{ for disk; do disk "$disk"; users "$disk"; done; } 2>/dev/null </dev/null\nexit 0\n'
-_FSID = ["grep", "-E", r"^[[:space:]]*fsid[[:space:]]*=", CONF]
 
 
 class WipeRole(Role):
@@ -79,19 +79,13 @@ async def _look(host: Host, paths: tuple[str, ...]) -> list[DiskFacts]:
 
 async def _fsid(cluster: Cluster) -> str | None:
     """The one that the hosts' ceph.conf have; None when there is none yet, or several."""
-
-    async def one(_node: Node, host: Host) -> str | None:
-        told = await host.query(_FSID, ok=(0, 1, 2))
-        return understand(host.name, _FSID, parse.fsid, told.stdout)
-
-    known = {fsid for fsid in (await cluster.each(one)).values() if fsid}
-    return known.pop() if len(known) == 1 else None
+    return common((await cluster.each(lambda _node, host: stated(host))).values())
 
 
 async def _known(cluster: Cluster) -> frozenset[str] | None:
     """The uuids of the cluster's OSDs; None when it doesn't answer."""
     try:
-        (dump,) = await ask(cluster.leader, {"prefix": "osd dump"})
+        (dump,) = await ask(cluster.leader, OSD_DUMP)
         return dump.read(parse.uuids)
     except (CommandError, CommandTimeout, ParseError):
         return None

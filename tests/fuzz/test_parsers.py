@@ -23,7 +23,7 @@ from tests.fuzz.mutations import damaged, garbled
 
 Parser = Callable[..., Any]
 ROLES = Path(__file__).resolve().parents[1] / "roles"
-ELSEWHERE = ("incus_network.nb", "incusapi", "ceph", "distributions", "disks", "units")
+ELSEWHERE = ("incus_network.nb", "incusapi", "ceph", "distributions", "disks", "fsid", "units")
 """Modules with parsers beside the roles' `parse.py`."""
 
 BESIDE = ("certify", "discover")

@@ -9,23 +9,6 @@ from meshctl.roles.ceph_config import parse
 DATA = Path(__file__).parent / "data"
 
 
-def test_fsid_of_a_real_ceph_conf() -> None:
-    assert parse.fsid((DATA / "ceph.conf").read_text()) == "25ba3556-bf5f-43b4-8b83-afb67ec1f63b"
-
-
-@pytest.mark.parametrize(
-    ("conf", "fsid"),
-    [
-        ("[global]\n\tfsid=ABC # mine\n", "abc"),
-        ("[global]\nfsid = abc ; mine\n", "abc"),
-        ("# fsid = abc\n[global]\nfsid_of_another = x\n", None),
-        ("", None),
-    ],
-)
-def test_fsid_is_found_as_ceph_finds_it(conf: str, fsid: str | None) -> None:
-    assert parse.fsid(conf) == fsid
-
-
 def test_keyring_with_two_entities() -> None:
     keys = parse.keyring((DATA / "keyring").read_text())
     assert list(keys) == ["mon.", "client.incus"]

@@ -22,6 +22,7 @@ from meshctl.roles.ceph_config.role import (
     MGR_DROPIN,
     CephConfigRole,
 )
+from meshctl.roles.fsid import fsid
 from meshctl.topology import Topology
 from tests.roles import golden
 from tests.roles.cephworld import FSID, changes, cluster_of, plain
@@ -108,7 +109,7 @@ def test_files_are_as_reviewed(name: str) -> None:
 
 async def test_all_hosts_become_one_cluster(cluster: Cluster, hosts: list[Bare]) -> None:
     role = await bootstrap(cluster)
-    fsids = {parse.fsid(host.files[CONF].content.decode()) for host in hosts}
+    fsids = {fsid(host.files[CONF].content.decode()) for host in hosts}
     assert len(fsids) == 1
     for path in (ADMIN, INCUS, FOUNDING_KEYRING, FOUNDING_MONMAP):
         assert len({host.files[path] for host in hosts}) == 1, path

@@ -15,6 +15,7 @@ from meshctl.host.fake import FakeHost
 from meshctl.host.views import ReadOnlyHost
 from meshctl.roles.base import Problem
 from meshctl.roles.disks import Label, Part, is_ours
+from meshctl.roles.fsid import common
 from meshctl.roles.preflight import checks, clocks, disks, nics
 from meshctl.roles.preflight.parse import HostFacts, Nic, Space, host_facts
 from meshctl.roles.preflight.role import SCRIPT, Preflight
@@ -184,8 +185,8 @@ def test_osd_that_was_never_finished(mesh: Topology, facts: HostFacts) -> None:
 def test_osd_of_a_reinstalled_host_is_found_again_by_the_others_fsid(mesh: Topology, facts: HostFacts) -> None:
     again = replace(facts, disks=host_facts(data("own-osd")).disks)
     assert again.fsid is None
-    assert list(disks.check(mesh.nodes[0], again, disks.the_clusters([None, FSID, FSID]))) == []
-    assert list(disks.check(mesh.nodes[0], again, disks.the_clusters([None, FSID, "another"])))
+    assert list(disks.check(mesh.nodes[0], again, common([None, FSID, FSID]))) == []
+    assert list(disks.check(mesh.nodes[0], again, common([None, FSID, "another"])))
 
 
 def test_lvm_osds_of_two_clusters_are_not_ours(facts: HostFacts) -> None:

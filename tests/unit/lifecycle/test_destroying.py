@@ -151,7 +151,7 @@ def look(fsid: str) -> str:
 async def test_only_disks_with_osds_of_this_cluster_are_emptied(
     topology: Topology, roles: list[Role], tmp_path: Path, fsid: str, *, emptied: bool
 ) -> None:
-    host = FakeHost().on("sed *", f"{FSID}\n").on("sh -s -- /dev/sdb", look(fsid)).on("systemctl show *", "")
+    host = FakeHost().on("grep -E *", f"fsid = {FSID}\n").on("sh -s -- /dev/sdb", look(fsid)).on("systemctl show *", "")
     host.on("sh -c for at *").on("sh -c # Empty*").on(THERE, "")
     cluster = cluster_of(topology, tmp_path, host)
     osd = removal(roles, "ceph_osd")
@@ -190,7 +190,7 @@ async def test_saved_standalone_databases_of_ovn_stay(topology: Topology, roles:
 async def test_holdings_are_told_for_every_host(topology: Topology, roles: list[Role], tmp_path: Path) -> None:
     fakes = {}
     for node in topology.nodes:
-        host = fakes[node.name] = FakeHost(name=node.name).on(EMPTY, "").on(THERE, "").on("sed *", "")
+        host = fakes[node.name] = FakeHost(name=node.name).on(EMPTY, "").on(THERE, "").on("grep -E *", "")
         host.on("sh -s -- /dev/sdb", look(FSID)).on("grep *", "", status=1).on("sh -c exec grep *", "", status=1)
     held = await holdings(roles, Cluster(topology, fakes, StateFolder(tmp_path)))
     assert held == {"node1": [], "node2": [], "node3": []}
