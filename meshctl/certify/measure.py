@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from meshctl.cluster import Cluster
-from meshctl.errors import CommandTimeout
-from meshctl.host.base import Host
+from meshctl.errors import CommandTimeout, WaitError
+from meshctl.host.base import Host, Result
 from meshctl.host.wait import until
 from meshctl.roles.parsing import understand
 from meshctl.topology import Cable, End, Port
@@ -109,7 +109,10 @@ def _plugged(end: End, before: Mapping[End, Nic], pinged: Mapping[End, Nic], aft
 
 
 async def iperf(sender: Host, receiver: Host, port: Port, *, rate: int, seconds: int) -> Throughput:
-    """What TCP carries from the sender's port to its peer, within the limits; through these two NICs only."""
+    """What TCP carries from the sender's port to its peer, within the limits; through these two NICs only.
+
+    A server that doesn't start, or a test that doesn't end, is no figure, with the reason.
+    """
     missing = await _without_iperf(sender, receiver)
     if missing:
         return Throughput(None, missing=f"iperf3 is not installed on {' and '.join(missing)}")
@@ -118,15 +121,17 @@ async def iperf(sender: Host, receiver: Host, port: Port, *, rate: int, seconds:
     send = ["iperf3", "-c", str(port.peer_address.ip), "-B", f"{port.address.ip}%{port.nic}", "-p", number]
     send += ["-t", str(seconds), "-b", f"{rate}M", "-J", "--connect-timeout", "3000"]
     server = asyncio.create_task(receiver.query(["timeout", str(limit), *listen], timeout=limit + 5, ok=None))
+    found = Throughput(None)
     try:
         await until(f"iperf3 on {receiver.name}", lambda: _listening(receiver, server), timeout=15, every=0.1)
         result = await sender.query(send, timeout=limit, ok=None)
         found = understand(sender.name, result.argv, parse.throughput, result.stdout)
-    except CommandTimeout as error:
-        return Throughput(None, missing=error.message)
-    if found.mbit is None:  # nobody came: the server would wait for its deadline
-        await receiver.query(["pkill", "-x", "-f", " ".join(listen)], ok=None)
-    await server
+    except (CommandTimeout, WaitError) as error:
+        found = Throughput(None, missing=error.message)
+    finally:
+        if found.mbit is None and not server.done():  # nobody came: the server would wait for its deadline
+            await receiver.query(["pkill", "-x", "-f", " ".join(listen)], ok=None)
+        await server
     return found
 
 
@@ -135,9 +140,12 @@ async def _without_iperf(*hosts: Host) -> list[str]:
     return [host.name for host, result in zip(hosts, found, strict=True) if not result.ok]
 
 
-async def _listening(host: Host, server: "asyncio.Task[object]") -> str:
+async def _listening(host: Host, server: "asyncio.Task[Result]") -> str:
     if server.done():
-        return f"it ended: {server.result()}"
+        ended = server.result()
+        raise WaitError(
+            f"iperf3 on {host.name}", 0, f"it ended with {ended.status}: {ended.stderr or ended.stdout}".strip()
+        )
     listens = await host.query(["sh", "-c", _LISTENS, "sh", str(IPERF_PORT)], ok=None)
     return "" if listens.ok else "it does not listen yet"
 

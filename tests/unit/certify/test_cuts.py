@@ -86,6 +86,19 @@ async def test_the_way_around_is_named_by_host(tmp_path: Path) -> None:
         assert await took(mesh, link.ends) == {"node1": "node3", "node2": ""}
 
 
+async def test_an_iperf3_that_does_not_start_is_no_figure_and_no_end_of_the_measuring() -> None:
+    one, two = (FakeHost(name).on("sh -c command -v iperf3", "/usr/bin/iperf3\n") for name in ("node1", "node2"))
+    two.on(
+        "timeout * iperf3 -s *", status=1, stderr="iperf3: error - unable to start listener: Address already in use\n"
+    )
+    found = await iperf(one, two, TRIANGLE.nodes[0].ports[0], rate=10, seconds=1)
+    assert found.mbit is None
+    assert found.missing.startswith(
+        "waited 0 s for iperf3 on node2; last seen: it ended with 1: iperf3: error - unable"
+    )
+    assert one.queried == ["sh -c command -v iperf3"]
+
+
 async def test_without_iperf3_it_says_where_it_is_missing() -> None:
     one = FakeHost("node1").on("sh -c command -v iperf3", status=127)
     two = FakeHost("node2").on("sh -c command -v iperf3", "/usr/bin/iperf3\n")
