@@ -88,7 +88,7 @@ async def test_the_way_around_is_named_by_host(tmp_path: Path) -> None:
 
 async def test_an_iperf3_that_does_not_start_is_no_figure_and_no_end_of_the_measuring() -> None:
     one, two = (FakeHost(name).on("sh -c command -v iperf3", "/usr/bin/iperf3\n") for name in ("node1", "node2"))
-    two.on(
+    two.on("sh -c ss *", status=1).on(
         "timeout * iperf3 -s *", status=1, stderr="iperf3: error - unable to start listener: Address already in use\n"
     )
     found = await iperf(one, two, TRIANGLE.nodes[0].ports[0], rate=10, seconds=1)
