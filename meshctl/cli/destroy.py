@@ -35,10 +35,7 @@ def destroy(options: Options, topology: Path, *, yes: str | None) -> int:
 
     loaded = load(topology)
     roles = [role(loaded) for role in discover().values()]
-    held, why_not = asyncio.run(_consent(options, loaded, roles, yes))
-    if why_not:
-        click.echo(f"error: {why_not}", err=True)
-        return 1
+    held = asyncio.run(_consent(options, loaded, roles, yes))
     plan = destruction(loaded, roles)
     job = converge.Job(
         "destroy", loaded, options, accept_new=False, plan=plan, verdicts=VERDICTS, more={"holdings": held}
@@ -48,10 +45,11 @@ def destroy(options: Options, topology: Path, *, yes: str | None) -> int:
 
 async def _consent(
     options: Options, topology: "Topology", roles: "Sequence[Role]", yes: str | None
-) -> "tuple[Mapping[str, list[str]], str]":
-    """What the hosts hold, and why nothing may be destroyed ("" when the operator has named the cluster)."""
+) -> "Mapping[str, list[str]]":
+    """What the hosts hold. Raises UsageError unless the operator has named the cluster."""
     from meshctl.cli.reach import connected
     from meshctl.cluster import Cluster
+    from meshctl.errors import UsageError
     from meshctl.host.views import ReadOnlyHost
     from meshctl.lifecycle.destroying import holdings
 
@@ -61,7 +59,9 @@ async def _consent(
         looking = {name: ReadOnlyHost(host) for name, host in hosts.items()}
         held = await holdings(roles, Cluster(topology, looking, state))
         click.echo("\n".join(_show(topology, held)), err=True)
-        return held, await refusal(topology.cluster, yes, "destroy it all")
+        if why_not := await refusal(topology.cluster, yes, "destroy it all"):
+            raise UsageError(why_not)
+        return held
 
 
 def _show(topology: "Topology", held: "Mapping[str, list[str]]") -> Iterator[str]:
