@@ -1,6 +1,7 @@
 """Reaching a host: who it is, who we are, and what to tell the operator when it fails."""
 
 import asyncio
+import io
 import socket
 import stat
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,7 @@ from typing import Self
 import asyncssh
 import pytest
 
+from meshctl.cli.failures import report
 from meshctl.errors import AuthError, ConnectError, HostKeyError, SecretsError
 from meshctl.host.connect import HostsUnreachableError, connect, connect_all
 from meshctl.host.dial import open_socket
@@ -129,6 +131,8 @@ async def test_a_changed_key_is_always_refused(
         await connect(node, ssh, KnownHosts(known_hosts.state, accept_new=accept_new))
     assert old.get_fingerprint() in caught.value.message
     assert server.host_key.get_fingerprint() in caught.value.message
+    for meaning in ("reinstalled or replaced", "a wrong cable, a duplicate address, or an attacker", "host's console"):
+        assert meaning in caught.value.advice
     assert f"ssh-keygen -f {known_hosts.state.known_hosts} -R '[127.0.0.1]:{server.port}'" in caught.value.advice
     assert known_hosts.state.known_hosts.read_text() == before
     assert server.logins == logins + 1, "a wrong key is no reason to try again"
@@ -152,6 +156,27 @@ async def test_a_new_machines_key_takes_the_place_of_the_old_ones_once_somebody_
     await (await connect(node, ssh, replace(renewed, confirm=same))).close()
     assert known_hosts.state.known_hosts.read_text().count(f"[127.0.0.1]:{server.port} ") == 1
     await (await connect(node, ssh, KnownHosts(known_hosts.state))).close()
+
+
+async def test_a_changed_key_stops_a_run_with_all_hosts_and_one_piece_of_advice(
+    topology: Topology, server: Server, known_hosts: KnownHosts
+) -> None:
+    """What an operator sees: each host with both fingerprints, then once what it can mean."""
+    for host in (await connect_all(topology, known_hosts)).values():
+        await host.close()
+    old = server.host_key
+    await server.stop()
+    server.host_key = asyncssh.generate_private_key("ssh-ed25519")
+    await server.start()
+    with pytest.raises(HostsUnreachableError) as caught:
+        await connect_all(topology, KnownHosts(known_hosts.state, accept_new=True))
+    stream = io.StringIO()
+    assert report(caught.value, stream) == 1
+    said = stream.getvalue()
+    assert said.startswith("error: 3 of 3 hosts can't be reached:\n  node1: 127.0.0.1 shows the SSH host key ")
+    assert said.count(server.host_key.get_fingerprint()) == 3
+    assert all(old.get_fingerprint() in line for line in said.splitlines()[1:4])
+    assert said.count("attacker") == 1
 
 
 async def test_a_pinned_key_needs_no_record(node: Node, ssh: Ssh, server: Server, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 
 from meshctl.cli.limits import spread
 from meshctl.cli.main import root, run
-from meshctl.cli.options import Options, spell_out_lab
+from meshctl.cli.options import _WITH_VALUE, Options, spell_out_lab
 from tests.roles import golden
 from tests.unit.cli.recorded import UNREACHABLE
 from tests.unit.cli.schemas import check
@@ -153,6 +153,12 @@ def test_render_says_when_it_cannot_write(capsys: Captured, tmp_path: Path) -> N
 )
 def test_bare_lab_never_takes_the_next_word(words: list[str], spelt_out: list[str]) -> None:
     assert spell_out_lab(words) == spelt_out
+
+
+def test_every_option_that_takes_a_value_is_known_to_the_search_for_lab() -> None:
+    valued = [one for one in root.params if isinstance(one, click.Option) and not (one.is_flag or one.count)]
+    names = {name for one in valued for name in one.opts} - {"--lab"}
+    assert names == _WITH_VALUE
 
 
 @pytest.mark.parametrize(
