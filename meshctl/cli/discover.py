@@ -129,7 +129,7 @@ async def _survey(options: Options, wanted: Wanted) -> "Survey":
     async with connected(topology, options, state, accept_new=wanted.accept_new) as hosts:
         click.echo("looking at them, and letting every NIC send and listen: some 10 s", err=True)
         addresses = {node.name: node.management for node in topology.nodes}
-        ports = {node.name: tuple(port.nic for port in node.ports) for node in topology.nodes}
+        ports = {node.name: tuple(plug.nic for plug in node.plugs) for node in topology.nodes}
         return await survey(hosts, addresses, wanted.named, ports)
 
 

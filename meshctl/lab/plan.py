@@ -140,10 +140,7 @@ def from_topology(
     `image` is the image's name and folder.
     """
     network = _management_network([n.management for n in topology.nodes])
-    cables = tuple(
-        CablePlan(f"cable{i}", _plug(topology, c.a.node, c.a.nic), _plug(topology, c.b.node, c.b.nic))
-        for i, c in enumerate(topology.cables)
-    )
+    cables = tuple(_cables(topology))
     hosts = tuple(
         _host(node, network.network.prefixlen, _nics(name, i, node, cables), disk_size)
         for i, node in enumerate(topology.nodes)
@@ -165,6 +162,14 @@ def from_topology(
     )
 
 
+def _cables(topology: "Topology") -> Iterable[CablePlan]:
+    """One for each wire: a bond has several."""
+    for i, cable in enumerate(topology.cables):
+        for n, (a, b) in enumerate(cable.strands):
+            name = f"cable{i}" if len(cable.strands) == 1 else f"cable{i}s{n}"
+            yield CablePlan(name, _plug(topology, a.node, a.nic), _plug(topology, b.node, b.nic))
+
+
 def _plug(topology: "Topology", node: str, nic: str) -> tuple[str, str, str]:
     return (node, nic, panel_end(topology, node, nic))
 
@@ -172,7 +177,7 @@ def _plug(topology: "Topology", node: str, nic: str) -> tuple[str, str, str]:
 def panel_end(topology: "Topology", node: str, nic: str) -> str:
     """The near end of a host's cable. NIC names may be as long as the kernel allows, so it can't contain them."""
     index = [n.name for n in topology.nodes].index(node)
-    ports = [p.nic for p in topology.nodes[index].ports]
+    ports = [p.nic for p in topology.nodes[index].plugs]
     return f"h{index}p{ports.index(nic)}"
 
 
@@ -184,7 +189,7 @@ def _host(node: "Node", prefixlen: int, nics: tuple[NicPlan, ...], disk_size: in
         node.management_nic,
         str(node.loopback),
         nics,
-        tuple(p.nic for p in node.ports),
+        tuple(p.nic for p in node.plugs),
         disks,
     )
 
@@ -200,7 +205,7 @@ def _nics(lab: str, index: int, node: "Node", cables: Iterable[CablePlan]) -> tu
 
 def _nic(lab: str, node: "Node", nic: str, bridge: str, end: str) -> NicPlan:
     """The MAC the topology states, or one that is the same after every boot and differs between labs."""
-    stated = {p.nic: p.mac for p in node.ports}.get(nic)
+    stated = {p.nic: p.mac for p in node.plugs}.get(nic)
     digest = hashlib.sha256(f"{lab}/{node.name}/{nic}".encode()).hexdigest()
     derived = ":".join(["02", *(digest[i : i + 2] for i in range(0, 10, 2))])
     return NicPlan(nic, stated or derived, bridge, end)

@@ -27,6 +27,8 @@ def drift(node: Node, links: Mapping[str, Link]) -> dict[str, str]:
 def _wrong(device: Device, link: Link | None) -> str:
     if link is None:
         return f"there is no {device.name}"
+    if device.master and link.master != device.master:
+        return f"{device.name} is in {link.master or 'nothing'} instead of {device.master}"
     if not link.up:
         return f"{device.name} is down"
     if missing := [address for address in device.addresses if address not in link.addresses]:
@@ -54,13 +56,17 @@ def check(node: Node, links: Mapping[str, Link]) -> Iterator[Problem]:
 
 
 def _cable_name(node: Node, nic: str) -> str:
-    return next((f"{node.name}:{p.nic} <-> {p.peer}:{p.peer_nic}" for p in node.ports if p.nic == nic), "")
+    ports = (port for port in node.ports if nic in {port.nic, *(plug.nic for plug in port.members)})
+    return next((f"{node.name}:{p.nic} <-> {p.peer}:{p.peer_nic}" for p in ports), "")
 
 
 def _expected(node: Node, nic: str) -> str:
     if nic == "lo":
         return f"{node.loopback}/32"
-    return next((f"{p.address}, MTU {p.mtu}" for p in node.ports if p.nic == nic), "up")
+    wanted = next(device for device in devices(node) if device.name == nic)
+    if wanted.master:
+        return f"a member of {wanted.master}"
+    return f"{', '.join(map(str, wanted.addresses))}, MTU {wanted.mtu}" if wanted.addresses else "up"
 
 
 @dataclass(frozen=True, slots=True)

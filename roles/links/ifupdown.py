@@ -8,7 +8,7 @@ from meshctl.roles.templates import environment
 from meshctl.topology import Node
 
 from .iproute import BootOnly
-from .wanted import Device
+from .wanted import Device, options
 
 PATH = "/etc/network/interfaces.d/meshctl"
 """Read by the line `source /etc/network/interfaces.d/*`, which both have in their own interfaces file."""
@@ -24,7 +24,7 @@ class Ifupdown(BootOnly):
 
     def files(self, node: Node, devices: Sequence[Device]) -> Files:
         """Stanzas with `auto`: `ifup -a` brings them up at boot."""
-        return {PATH: text(_TEMPLATES.get_template("interfaces.j2").render(node=node, devices=devices, two=False))}
+        return _interfaces(node, devices, two=False)
 
 
 class Ifupdown2(BootOnly):
@@ -35,4 +35,9 @@ class Ifupdown2(BootOnly):
 
     def files(self, node: Node, devices: Sequence[Device]) -> Files:
         """The same stanzas, in its own words where they differ."""
-        return {PATH: text(_TEMPLATES.get_template("interfaces.j2").render(node=node, devices=devices, two=True))}
+        return _interfaces(node, devices, two=True)
+
+
+def _interfaces(node: Node, devices: Sequence[Device], *, two: bool) -> Files:
+    template = _TEMPLATES.get_template("interfaces.j2")
+    return {PATH: text(template.render(node=node, devices=devices, two=two, options=options))}

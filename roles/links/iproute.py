@@ -7,7 +7,7 @@ from meshctl.host.base import Host
 
 from .parse import Link
 from .renderer import Change, Renderer
-from .wanted import Device
+from .wanted import Device, options
 
 
 class BootOnly(Renderer):
@@ -25,16 +25,32 @@ class BootOnly(Renderer):
 
 
 def commands(devices: Sequence[Device], links: Mapping[str, Link]) -> Iterator[tuple[Device, list[str]]]:
-    """What makes of these links the wanted ones; nothing where they are."""
-    for device in devices:
-        yield from ((device, ["ip", *arguments]) for arguments in _device(device, links.get(device.name)))
+    """What makes of these links the wanted ones; nothing where they are. A bond exists before it gets its members."""
+    for stage in (_made, _joined, _configured):
+        for device in devices:
+            yield from ((device, ["ip", *arguments]) for arguments in stage(device, links.get(device.name)))
 
 
-def _device(device: Device, link: Link | None) -> Iterator[list[str]]:
+def _made(device: Device, link: Link | None) -> Iterator[list[str]]:
+    if link is None and device.virtual:
+        settings = [word for pair in options(device) for word in pair]
+        yield ["link", "add", "name", device.name, "type", device.kind, *settings]
+
+
+def _joined(device: Device, link: Link | None) -> Iterator[list[str]]:
+    if device.master and (link is None or link.master != device.master):
+        if link and link.up:
+            yield ["link", "set", "dev", device.name, "down"]  # the bonding driver takes nothing that is up
+        yield ["link", "set", "dev", device.name, "master", device.master]
+
+
+def _configured(device: Device, link: Link | None) -> Iterator[list[str]]:
     on = ["dev", device.name]
+    if device.primary and link is None:
+        yield ["link", "set", *on, "type", device.kind, "primary", device.primary]
     if device.mtu and (link is None or link.mtu != device.mtu):
         yield ["link", "set", *on, "mtu", str(device.mtu)]
-    if link is None or not link.up:
+    if link is None or not link.up or (device.master and link.master != device.master):
         yield ["link", "set", *on, "up"]
     missing = [a for a in device.addresses if link is None or a not in link.addresses]
     yield from (["address", "replace", str(address), *on] for address in missing)

@@ -12,7 +12,7 @@ from meshctl.topology import Node
 
 from .parse import Link, older
 from .renderer import Change, Renderer, Sight
-from .wanted import Device, devices
+from .wanted import Device, devices, options
 
 PATH = "/etc/netplan/90-meshctl.yaml"
 """netplan lets later files override earlier ones: after an installer's 00- and cloud-init's 50-."""
@@ -32,7 +32,7 @@ class Netplan(Renderer):
     def files(self, node: Node, devices: Sequence[Device]) -> Files:
         """Mode 0600, or netplan complains with every command."""
         template = _TEMPLATES.get_template("netplan.yaml.j2")
-        return {PATH: text(template.render(node=node, devices=devices), mode=0o600)}
+        return {PATH: text(template.render(node=node, devices=devices, bond_words=_bond), mode=0o600)}
 
     async def look(self, node: Node, host: Host, links: Mapping[str, Link]) -> Sight:
         """Its backend is networkd, which it enables at boot by itself."""
@@ -57,6 +57,21 @@ class Netplan(Renderer):
         await host.run(["networkctl", "reload"], reason="systemd-networkd has not read netplan's files yet")
         names = [device.name for device in change.devices if device.name in change.links or device.virtual]
         await host.run(["networkctl", "reconfigure", *names], reason="; ".join(change.drift.values()) or "new settings")
+
+
+_WORDS = {
+    "mode": "mode",
+    "miimon": "mii-monitor-interval",
+    "xmit_hash_policy": "transmit-hash-policy",
+    "lacp_rate": "lacp-rate",
+    "min_links": "min-links",
+}
+
+
+def _bond(device: Device) -> list[tuple[str, str]]:
+    """A bond's parameters as netplan calls them."""
+    primary = [("primary", device.primary)] if device.primary else []
+    return [*((_WORDS[key], value) for key, value in options(device)), *primary]
 
 
 def _late(node: Node, host: Host, times: Result, links: Mapping[str, Link]) -> list[str]:

@@ -13,11 +13,12 @@ from meshctl.topology import Node
 
 from .parse import Link, unread, words
 from .renderer import Change, Renderer, Sight
-from .wanted import Device
+from .wanted import Device, options
 
 FOLDER = "/etc/systemd/network"
 PREFIX = "05-meshctl-"
 """networkd takes the first file that matches a NIC: this one comes before netplan's `10-netplan-…`."""
+PATTERNS = (f"{FOLDER}/{PREFIX}*.network", f"{FOLDER}/{PREFIX}*.netdev")
 
 # $0 is the folder, $1 the prefix of our files
 _TIMES = 'stat -c "%.9Z %n" "$0/$1"*.network /run/systemd/netif/links/* 2>/dev/null; :'
@@ -34,8 +35,16 @@ class Networkd(Renderer):
     program: ClassVar[str] = "systemd-networkd"
 
     def files(self, node: Node, devices: Sequence[Device]) -> Files:
-        """A .network file per device."""
-        return {path(device.name): _render("device.network.j2", node=node, device=device) for device in devices}
+        """A .network file per device, and a .netdev file for each that does not exist by itself."""
+        files = {path(device.name): _render("device.network.j2", device=device, primary=None) for device in devices}
+        primaries = {device.primary for device in devices}
+        for device in devices:
+            if device.name in primaries:
+                files[path(device.name)] = _render("device.network.j2", device=device, primary=True)
+            if device.virtual:
+                netdev = path(device.name).replace(".network", ".netdev")
+                files[netdev] = _render("device.netdev.j2", device=device, options=dict(options(device)))
+        return files
 
     async def look(self, node: Node, host: Host, links: Mapping[str, Link]) -> Sight:
         """Raises RefusedError when it doesn't run and there are files that would take effect with ours."""

@@ -23,6 +23,9 @@ class Link:
     up: bool
     carrier: bool
     addresses: frozenset[IPv4Interface]
+    mac: str = ""
+    master: str = ""
+    """The bond or bridge it is a member of."""
 
 
 @parser
@@ -43,6 +46,8 @@ def _link(entry: Mapping[str, Any]) -> Link:
         up="UP" in entry["flags"],
         carrier="LOWER_UP" in entry["flags"],
         addresses=frozenset(IPv4Interface(f"{a['local']}/{a['prefixlen']}") for a in addresses),
+        mac=str(entry.get("address", "")),
+        master=str(entry.get("master", "")),
     )
 
 
@@ -65,29 +70,33 @@ class Holding:
 
     path: str
     device: str
-    addresses: tuple[IPv4Interface, ...]
+    addresses: tuple[IPv4Interface, ...] = ()
+    made: bool = False
+    """The device is there because of this file."""
 
 
 @parser
 def holdings(text: str) -> tuple[Holding, ...]:
-    """`grep -H` of what our files say, `PATH:LINE`: Name= and Address= of networkd's, `# has: DEVICE ADDRESS…`.
+    """`grep -H` of what our files say, `PATH:LINE`: Name=, Kind= and Address= of networkd's, `# has: …` of others.
 
-    Other renderers have one file for all devices, in a language of its own; the comment is the same in all of them.
+    Other renderers have one file for all devices, in a language of its own; the comment is the same in all of them:
+    `# has: DEVICE ADDRESS…`, with the kind of device after its name where the file makes it.
     """
     values: dict[str, dict[str, list[str]]] = {}
     found: list[Holding] = []
     for line in text.splitlines():
         path, said = line.split(":", 1)
         if said.startswith(HAS):
-            device, *addresses = said.removeprefix(HAS).split()
-            found.append(Holding(path, device, tuple(IPv4Interface(a) for a in addresses)))
+            device, *more = said.removeprefix(HAS).split()
+            addresses = tuple(IPv4Interface(word) for word in more if "/" in word)
+            found.append(Holding(path, device, addresses, made=len(addresses) < len(more)))
         else:
             key, value = said.split("=", 1)
             values.setdefault(path, {}).setdefault(key, []).append(value)
-    return tuple(
-        Holding(path, keys.get("Name", [""])[0], tuple(IPv4Interface(a) for a in keys.get("Address", ())))
-        for path, keys in sorted(values.items())
-    ) + tuple(sorted(found, key=lambda one: (one.path, one.device)))
+    for path, keys in sorted(values.items()):
+        addresses = tuple(IPv4Interface(a) for a in keys.get("Address", ()))
+        found.append(Holding(path, keys.get("Name", [""])[0], addresses, made="Kind" in keys))
+    return tuple(sorted(found, key=lambda one: (one.path, one.device)))
 
 
 @parser

@@ -32,10 +32,13 @@ async def remove(node: Node, host: Host, cluster: Cluster) -> None:
     paths = {holding.path for holding in held}
     async with deadman.guarded(host, paths, {holding.device for holding in held}):
         # The address first: once the file is gone, nothing says whose address it was.
+        made = {holding.device for holding in held if holding.made}
+        for device in sorted(made & now.keys()):
+            await host.run(["ip", "link", "del", "dev", device], reason=reason)
         for holding in held:
-            for address in holding.addresses:
-                if holding.device in now and address in now[holding.device].addresses:
-                    await host.run(["ip", "addr", "del", str(address), "dev", holding.device], reason=reason)
+            present = now[holding.device].addresses if holding.device in now.keys() - made else frozenset()
+            for address in (one for one in holding.addresses if one in present):
+                await host.run(["ip", "addr", "del", str(address), "dev", holding.device], reason=reason)
         await erase(host, *paths, reason=reason)
         if netplan.PATH in paths:
             await host.run(["netplan", "generate"], reason=reason)

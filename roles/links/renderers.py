@@ -30,7 +30,7 @@ PATHS = (
     slackware.SCRIPT,
 )
 """Files of ours, whichever renderer wrote them; patterns for a shell."""
-_OURS = 'exec grep -sHE "^((Name|Address)=|# has: )" $*'
+_OURS = 'exec grep -sHE "^((Name|Kind|Address)=|# has: )" $*'
 
 # One word per line: what the host configures its own NICs with. Needs nothing installed.
 _USES = """\

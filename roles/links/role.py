@@ -11,7 +11,7 @@ from meshctl.roles import deadman
 from meshctl.roles.base import Problem, Role
 from meshctl.topology import Node, Topology
 
-from . import cables, renderers
+from . import bonds, cables, renderers
 from .parse import Holding, Link, links
 from .renderer import Change, Renderer, Sight
 from .wanted import Device, devices
@@ -117,10 +117,12 @@ class Links(Role):
         )  # fmt: skip
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
-        """Both ends of each cable answer at full MTU; every loopback is there."""
-        looks = await cluster.each(lambda _, host: host.query(LOOK))
+        """Both ends of each cable answer at full MTU, bonds really bundle; every loopback is there."""
+        looks, found = await asyncio.gather(cluster.each(lambda _, host: host.query(LOOK)), cluster.each(bonds.ask))
         now = {name: _links(cluster.hosts[name], look.stdout) for name, look in looks.items()}
-        problems = [problem for node in self.topology.nodes for problem in cables.check(node, now[node.name])]
+        nodes = self.topology.nodes
+        problems = [problem for node in nodes for problem in cables.check(node, now[node.name])]
+        problems += [one for node in nodes for one in bonds.check(self.topology, node, found[node.name], now)]
         return problems or await cables.ping_all(cluster)
 
 
@@ -136,10 +138,14 @@ async def _forget(node: Node, host: Host, seen: Seen) -> None:
     The address first: once the file is gone, nothing says whose address it was.
     """
     wanted = {(device.name, address) for device in devices(node) for address in device.addresses}
-    for holding in seen.stale if seen.renderer.forgets else seen.held:
+    past = seen.stale if seen.renderer.forgets else seen.held
+    unmade = {one.device for one in past if one.made} - {device.name for device in devices(node)}
+    for device in sorted(unmade & seen.links.keys()):
+        await host.run(["ip", "link", "del", "dev", device], reason=f"{device} is not in the topology any more")
+    for holding in past:
         present = seen.links[holding.device].addresses if holding.device in seen.links else frozenset()
         for address in holding.addresses:
-            if address in present and (holding.device, address) not in wanted:
+            if address in present and holding.device not in unmade and (holding.device, address) not in wanted:
                 reason = f"{holding.device} does not have {address} in the topology any more"
                 await host.run(["ip", "addr", "del", str(address), "dev", holding.device], reason=reason)
     for path in sorted({holding.path for holding in seen.stale} - seen.files.keys()):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
@@ -13,6 +13,8 @@ from meshctl.roles.parsing import understand
 from meshctl.topology import Node, Topology
 from meshctl.topology.connectivity import parts
 
+from . import bonds
+from .bonds import Bond
 from .cables import HEADERS, SMALL, Way, check
 from .parse import Link, links
 from .role import LOOK
@@ -30,6 +32,7 @@ class Look:
     links: Mapping[str, Link]
     answers: Mapping[int, tuple[bool, bool]]
     unconfirmed: bool = False
+    bonds: Mapping[str, Bond] = field(default_factory=dict)
 
 
 async def condition(cluster: Cluster) -> Condition:
@@ -42,11 +45,11 @@ async def condition(cluster: Cluster) -> Condition:
 async def _look(topology: Topology, node: Node, host: Host) -> Look:
     ways = [Way(topology.cables[port.cable], node, port) for port in node.ports]
     asking = [_answers(host, way.ping(size)) for way in ways for size in (SMALL, way.size)]
-    shown, unconfirmed, pings = await asyncio.gather(
-        host.query(LOOK), deadman.unconfirmed(host), asyncio.gather(*asking)
+    shown, unconfirmed, found, pings = await asyncio.gather(
+        host.query(LOOK), deadman.unconfirmed(host), bonds.ask(node, host), asyncio.gather(*asking)
     )
     answers = {way.port.cable: (pings[2 * n], pings[2 * n + 1]) for n, way in enumerate(ways)}
-    return Look(understand(host.name, LOOK, links, shown.stdout), answers, unconfirmed)
+    return Look(understand(host.name, LOOK, links, shown.stdout), answers, unconfirmed, found)
 
 
 async def _answers(host: Host, argv: list[str]) -> bool:
@@ -57,6 +60,8 @@ def judge(topology: Topology, looks: Mapping[str, Look], silent: Mapping[str, Pa
     """What the answers mean."""
     nodes = {node.name: node for node in topology.nodes}
     problems = [problem for name, look in looks.items() for problem in check(nodes[name], look.links)]
+    every = {name: look.links for name, look in looks.items()}
+    problems += [one for name, look in looks.items() for one in bonds.check(topology, nodes[name], look.bonds, every)]
     dead, narrow = _cables(topology, looks)
     problems += [_problem(topology, looks, cable, narrow=cable in narrow) for cable in sorted(dead | narrow)]
     pieces = [piece for piece in parts(topology, without_cables=dead) if piece & looks.keys()]

@@ -6,6 +6,7 @@ from enum import StrEnum
 from ipaddress import IPv4Interface
 
 from meshctl.topology import Node
+from meshctl.topology.document import BondSection
 
 
 class Kind(StrEnum):
@@ -13,6 +14,7 @@ class Kind(StrEnum):
 
     LOOPBACK = "loopback"
     NIC = "nic"
+    BOND = "bond"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,20 @@ class Device:
     addresses: tuple[IPv4Interface, ...] = ()
     routed: bool = False
     """It carries the mesh's traffic: IPv6 link-local addresses, forwarding, answers that come another way."""
+    master: str | None = None
+    """The bond that it is a member of; such a NIC has nothing else."""
+    members: tuple[str, ...] = ()
+    bond: BondSection | None = None
 
     @property
     def virtual(self) -> bool:
         """Whether the kernel has it only because somebody made it."""
         return self.kind not in {Kind.LOOPBACK, Kind.NIC}
+
+    @property
+    def primary(self) -> str | None:
+        """The member that carries everything while it works; both ends of a cable have to mean the same strand."""
+        return self.members[0] if self.bond and self.bond.mode == "active-backup" else None
 
 
 def devices(node: Node) -> tuple[Device, ...]:
@@ -47,6 +58,29 @@ def _devices(node: Node) -> Iterable[Device]:
     )  # fmt: skip
     for port in node.ports:
         cable = f"the cable {node.name}:{port.nic} <-> {port.peer}:{port.peer_nic}"
-        yield Device(port.nic, Kind.NIC, cable, port.mtu, port.mac, (port.address,), routed=True)
+        for plug in port.members:
+            strand = f"a strand, to {plug.peer}, of {cable}"
+            yield Device(plug.nic, Kind.NIC, strand, port.mtu, master=port.nic)
+        yield Device(
+            port.nic, Kind.BOND if port.bond else Kind.NIC, cable, port.mtu, port.mac, (port.address,), routed=True,
+            members=tuple(plug.nic for plug in port.members), bond=port.bond,
+        )  # fmt: skip
     if node.uplink_nic:
         yield Device(node.uplink_nic, Kind.NIC, "the uplink of the OVN routers; up, without an address")
+
+
+MII = 100
+"""Milliseconds between two looks of a bond at its members' carriers; the driver's own default is never."""
+
+
+def options(device: Device) -> tuple[tuple[str, str], ...]:
+    """A bond's settings in the words of the kernel's driver (Documentation/networking/bonding.rst), mode first."""
+    if device.bond is None:
+        return ()
+    bond, lacp = device.bond, device.bond.mode == "802.3ad"
+    found = [("mode", bond.mode), ("miimon", str(MII))]
+    if lacp or bond.mode == "balance-xor":
+        found.append(("xmit_hash_policy", bond.hash))
+    if lacp:
+        found += [("lacp_rate", bond.lacp_rate), ("min_links", str(bond.min_links))]
+    return tuple(found)

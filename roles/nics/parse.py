@@ -19,8 +19,9 @@ def _order(link: dict[str, Any]) -> int:
 
 
 def _macs(link: dict[str, Any]) -> set[str]:
-    """The address, and in a bond also the one that the NIC was made with."""
-    return {str(link[key]).lower() for key in ("address", "permaddr") if key in link}
+    """Its address, and the one it was made with where that is another; in a bond only this: all have the bond's."""
+    keys = ("permaddr",) if "master" in link and "permaddr" in link else ("address", "permaddr")
+    return {str(link[key]).lower() for key in keys if key in link}
 
 
 @parser

@@ -66,9 +66,9 @@ class Nics(Role):
         """A .link file for each pinned NIC."""
         template = _TEMPLATES.get_template("nic.link.j2")
         return {
-            f"{FOLDER}/{PREFIX}{port.nic}.link": text(template.render(node=node, port=port))
-            for port in node.ports
-            if port.mac
+            f"{FOLDER}/{PREFIX}{plug.nic}.link": text(template.render(node=node, port=plug))
+            for plug in node.plugs
+            if plug.mac
         }
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
@@ -95,7 +95,7 @@ class Nics(Role):
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every pinned NIC is there, by its name."""
-        pinned = [node for node in self.topology.nodes if any(port.mac for port in node.ports)]
+        pinned = [node for node in self.topology.nodes if any(plug.mac for plug in node.plugs)]
         looks = await asyncio.gather(*(cluster.host(node).query(LINKS) for node in pinned))
         return [
             problem
@@ -106,7 +106,7 @@ class Nics(Role):
 
 def wrong_names(node: Node, nics: Mapping[str, str]) -> dict[str, str]:
     """Pinned NICs that are called otherwise: name -> the topology's."""
-    pins = {port.mac: port.nic for port in node.ports if port.mac}
+    pins = {plug.mac: plug.nic for plug in node.plugs if plug.mac}
     return {nics[mac]: name for mac, name in pins.items() if nics.get(mac, name) != name}
 
 
@@ -126,10 +126,10 @@ def _refuse_taken(node: Node, host: Host, nics: Mapping[str, str], renames: Mapp
 def _problems(node: Node, nics: Mapping[str, str]) -> list[Problem]:
     return [
         Problem(
-            node.name, f"{port.nic} is not the NIC that the topology pins", f"{port.mac} as {port.nic}",
-            f"{port.mac} as {nics[port.mac]}" if port.mac in nics else f"no NIC with {port.mac}", "ip -br link",
+            node.name, f"{plug.nic} is not the NIC that the topology pins", f"{plug.mac} as {plug.nic}",
+            f"{plug.mac} as {nics[plug.mac]}" if plug.mac in nics else f"no NIC with {plug.mac}", "ip -br link",
             "Run bootstrap again.",
         )
-        for port in node.ports
-        if port.mac and nics.get(port.mac) != port.nic
+        for plug in node.plugs
+        if plug.mac and nics.get(plug.mac) != plug.nic
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, ip_address
 
 from meshctl.roles.base import Problem
-from meshctl.topology import Node, Port, Topology
+from meshctl.topology import Node, Plug, Port, Topology
 
 from .parse import HostFacts, Nic
 
@@ -22,7 +22,8 @@ def check(topology: Topology, node: Node, facts: HostFacts) -> Iterator[Problem]
         )  # fmt: skip
         return
     for port in node.ports:
-        yield from _port(node, port, facts.nics)
+        for plug in port.plugs:
+            yield from _plug(node, port, plug, facts.nics)
     if node.uplink_nic and node.uplink_nic not in facts.nics:
         yield _missing(node, node.uplink_nic, facts.nics, "the uplink")
     yield from _management(node, facts.nics)
@@ -36,22 +37,27 @@ def notes(node: Node, facts: HostFacts) -> Iterator[str]:
         yield f"no NIC has {node.management}; the way there translates addresses"
 
 
-def _port(node: Node, port: Port, nics: Mapping[str, Nic]) -> Iterator[Problem]:
-    cable = f"{node.name}:{port.nic} <-> {port.peer}:{port.peer_nic}"
-    nic = next((nic for nic in nics.values() if nic.mac == port.mac), None) or nics.get(port.nic)
+def _plug(node: Node, port: Port, plug: Plug, nics: Mapping[str, Nic]) -> Iterator[Problem]:
+    cable = f"{node.name}:{plug.nic} <-> {plug.peer}"
+    nic = next((nic for nic in _in_question(plug, nics) if plug.mac in {nic.mac, nic.permanent}), nics.get(plug.nic))
     if nic is None:
-        yield _missing(node, port.nic, nics, f"the cable {cable}")
+        yield _missing(node, plug.nic, nics, f"the cable {cable}")
         return
-    if port.mac and port.mac != nic.mac:
+    if plug.mac and plug.mac not in {nic.mac, nic.permanent}:
         yield Problem(
-            node.name, f"{port.nic} is not the NIC of the topology", port.mac, nic.mac, f"ip link show {port.nic}",
+            node.name, f"{plug.nic} is not the NIC of the topology", plug.mac, nic.mac, f"ip link show {plug.nic}",
             f"Correct `macs` of {node.name}, or which NIC the cable is in.", final=True,
         )  # fmt: skip
     if nic.max_mtu and nic.max_mtu < port.mtu:
         yield Problem(
-            node.name, f"{port.nic} can't do the MTU of {cable}", str(port.mtu), f"at most {nic.max_mtu}",
-            f"ip -d link show {port.nic}", "State a smaller `mtu:` for this cable.", final=True,
+            node.name, f"{plug.nic} can't do the MTU of {cable}", str(port.mtu), f"at most {nic.max_mtu}",
+            f"ip -d link show {plug.nic}", "State a smaller `mtu:` for this cable.", final=True,
         )  # fmt: skip
+
+
+def _in_question(plug: Plug, nics: Mapping[str, Nic]) -> list[Nic]:
+    """All, the one that has the name first: a bond has the address of one of its NICs."""
+    return sorted(nics.values(), key=lambda nic: nic.name != plug.nic)
 
 
 def _missing(node: Node, name: str, nics: Mapping[str, Nic], purpose: str) -> Problem:
@@ -64,7 +70,7 @@ def _missing(node: Node, name: str, nics: Mapping[str, Nic], purpose: str) -> Pr
 
 def _management(node: Node, nics: Mapping[str, Nic]) -> Iterator[Problem]:
     owner = _owner(nics, node.management)
-    used = {port.nic: "a cable" for port in node.ports}
+    used = {nic: "a cable" for port in node.ports for nic in (port.nic, *(plug.nic for plug in port.plugs))}
     if node.uplink_nic:
         used[node.uplink_nic] = "the uplink"
     if owner and owner in used:
@@ -98,7 +104,7 @@ def _foreign(topology: Topology, node: Node, nics: Mapping[str, Nic], *, known: 
 
     `known` are those that the links role takes back, and the management address, which has a message of its own.
     """
-    ours = {port.nic for port in node.ports} | {"lo"}
+    ours = {nic for port in node.ports for nic in (port.nic, *(plug.nic for plug in port.plugs))} | {"lo"}
     for nic in nics.values():
         for address in (ip_address(text) for text in nic.addresses if nic.name not in ours):
             if address.version == 4 and str(address) not in known:  # noqa: PLR2004

@@ -26,6 +26,8 @@ class Nic:
     carrier: bool
     max_mtu: int
     addresses: tuple[str, ...]
+    permanent: str = ""
+    """The MAC address it was made with, where another one is set: in a bond."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,66 +1,117 @@
 """What NICs heard, compared with the topology: every wrong plug named, with the lines that would be right."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from meshctl.roles.base import Problem
 from meshctl.roles.probing import Ear
 from meshctl.roles.segments import Kind, Segment, segments
-from meshctl.topology import Cable, End, Topology
+from meshctl.topology import End, Topology
 
-Peers = Mapping[End, End]
-"""Each end of the topology's cables with the other one."""
+Strand = tuple[End, End]
+"""A wire: a cable, or one of those that a bond makes one cable of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the topology says of every plug."""
+
+    groups: Mapping[End, frozenset[End]]
+    """Each plug with all that it shares a segment with, itself included: two, or more where a NIC leads to many."""
+    switched: frozenset[End]
+    """Those that have a switch before them."""
+    bonded: frozenset[End]
+    strands: tuple[Strand, ...]
+
+    def peers(self, end: End) -> list[End]:
+        """The others on its segment."""
+        return sorted(self.groups[end] - {end}, key=str)
+
+    def named(self, end: End) -> str:
+        """What it should be plugged into, in words."""
+        peers = self.peers(end)
+        return str(peers[0]) if len(peers) == 1 else f"the switch of {_enumerated(peers)}"
+
+
+def wanted(topology: Topology) -> Wanted:
+    """From the cables; where several share a plug (VLANs, one subnet for all), they share its segment."""
+    groups: dict[End, frozenset[End]] = {}
+    for cable in topology.cables:
+        for a, b in cable.strands:
+            joined = groups.get(a, frozenset({a})) | groups.get(b, frozenset({b}))
+            groups |= dict.fromkeys(joined, joined)
+    return Wanted(
+        groups,
+        frozenset(end for cable in topology.cables if cable.switch for ends in cable.strands for end in ends),
+        frozenset(end for cable in topology.cables if cable.bond for ends in cable.strands for end in ends),
+        tuple(dict.fromkeys(strand for cable in topology.cables for strand in cable.strands)),
+    )
 
 
 def problems(topology: Topology, ears: Mapping[End, Ear]) -> list[Problem]:
     """All that is wrong with the cables; no waiting mends it."""
-    peers = {end: far for cable in topology.cables for end, far in ((cable.a, cable.b), (cable.b, cable.a))}
+    mesh = wanted(topology)
     found = segments(ears)
     heard = {end: segment for segment in found for end in segment.ends}
-    wrong = [segment for segment in found if _wrong(topology, segment, peers)]
+    wrong = [segment for segment in found if _wrong(segment, mesh)]
     return [
-        *(_SAY[segment.kind](segment, peers) for segment in wrong),
-        *(problem for cable in topology.cables for problem in _unheard(cable, heard, ears)),
+        *(_SAY[segment.kind](segment, mesh) for segment in wrong),
+        *(problem for strand in _looked_for(mesh, heard) for problem in _unheard(strand, heard, ears)),
     ]
 
 
-def _wrong(topology: Topology, segment: Segment, peers: Peers) -> bool:
-    """Whether it has an end of the mesh and is not the cable that should be there."""
-    if not any(end in peers for end in segment.ends):
+def _looked_for(mesh: Wanted, heard: Mapping[End, Segment]) -> list[Strand]:
+    """Of a plug that leads to many and is heard by nobody one strand is enough to say it."""
+    return list({frozenset(end for end in s if end not in heard) or s: s for s in reversed(mesh.strands)}.values())[
+        ::-1
+    ]
+
+
+def _wrong(segment: Segment, mesh: Wanted) -> bool:
+    """Whether it has an end of the mesh and is not the cable, or the switch, that should be there."""
+    own = [end for end in segment.ends if end in mesh.groups]
+    if not own:
         return False
-    if not _as_expected(segment, peers):
+    if not _as_expected(segment, mesh):
         return True
-    cable = next(cable for cable in topology.cables if segment.ends[0] in (cable.a, cable.b))
-    return segment.kind is not Kind.CABLE and not (segment.kind is Kind.SWITCH and cable.switch)
+    return segment.kind is not Kind.CABLE and not (segment.kind is Kind.SWITCH and own[0] in mesh.switched)
 
 
-def _as_expected(segment: Segment, peers: Peers) -> bool:
-    return len(segment.ends) == 2 and peers.get(segment.ends[0]) == segment.ends[1]  # noqa: PLR2004  (a cable's)
+def _as_expected(segment: Segment, mesh: Wanted) -> bool:
+    """On a switch for many also some of them: who is missing is named for itself, and others may be on it, too."""
+    own = [end for end in segment.ends if end in mesh.groups]
+    group = mesh.groups[own[0]]
+    if len(group) > 2:  # noqa: PLR2004  (a cable's)
+        return group.issuperset(own) and len(own) > 1
+    return group == set(segment.ends)
 
 
-def _misplugged(segment: Segment, peers: Peers) -> Problem:
-    own, far = _from_the_right_side(segment, peers)
-    wanted, seen = peers[own], f"{own} <-> {far}"
-    move = f"On {far.node}, move this plug from {far.nic} to {wanted.nic}"
-    if wanted.node != far.node:
-        move = f"Move this plug from {far} to {wanted}"
-    right = f"cables:\n- {seen}    # instead of {own} <-> {wanted}"
+def _misplugged(segment: Segment, mesh: Wanted) -> Problem:
+    own, far = _from_the_right_side(segment, mesh)
+    right, seen = mesh.named(own), f"{own} <-> {far}"
+    move = f"Move this plug from {far} to {right}"
+    if len(peers := mesh.peers(own)) == 1 and peers[0].node == far.node:
+        move = f"On {far.node}, move this plug from {far.nic} to {peers[0].nic}"
+    line = f"cables:\n- {seen}    # instead of {own} <-> {right}"
+    if own in mesh.bonded:
+        line = f"bond: {{strands: [{own.nic} <-> {far.nic}]}}    # instead of {own} <-> {right}"
     return Problem(
-        own.node, f"{own} is plugged into {far}, the topology expects {wanted}", f"{own} <-> {wanted}", seen,
-        _blink(far), f"{move}, or correct the topology:\n{right}", final=True,
+        own.node, f"{own} is plugged into {far}, the topology expects {right}", f"{own} <-> {right}", seen,
+        _blink(far), f"{move}, or correct the topology:\n{line}", final=True,
     )  # fmt: skip
 
 
-def _from_the_right_side(segment: Segment, peers: Peers) -> tuple[End, End]:
+def _from_the_right_side(segment: Segment, mesh: Wanted) -> tuple[End, End]:
     """The end to tell it from: one whose cable should lead to the other host, else one that has a cable."""
     a, b = segment.ends
-    ways = [(own, far) for own, far in ((a, b), (b, a)) if own in peers]
-    return next(((own, far) for own, far in ways if peers[own].node == far.node), ways[0])
+    ways = [(own, far) for own, far in ((a, b), (b, a)) if own in mesh.groups]
+    return next(((own, far) for own, far in ways if far.node in {peer.node for peer in mesh.peers(own)}), ways[0])
 
 
-def _one_way(segment: Segment, peers: Peers) -> Problem:
+def _one_way(segment: Segment, mesh: Wanted) -> Problem:
     sender, receiver = segment.ends
     cable = " <-> ".join(sorted(map(str, segment.ends)))
-    where = "" if _as_expected(segment, peers) else f", and is not in the topology ({_expected(segment, peers)})"
+    where = "" if _as_expected(segment, mesh) else f", and is not in the topology ({_expected(segment, mesh)})"
     return Problem(
         receiver.node, f"the cable {cable} works in one direction only, from {sender} to {receiver}{where}",
         "frames in both directions", f"{receiver} hears {sender}, {sender} does not hear {receiver}",
@@ -69,7 +120,7 @@ def _one_way(segment: Segment, peers: Peers) -> Problem:
     )  # fmt: skip
 
 
-def _loop(segment: Segment, peers: Peers) -> Problem:
+def _loop(segment: Segment, mesh: Wanted) -> Problem:
     ends = segment.ends
     if len(ends) == 1:
         what, seen = f"{ends[0]} hears itself", "its own frames come back: a loopback plug, or a loop behind it"
@@ -77,14 +128,14 @@ def _loop(segment: Segment, peers: Peers) -> Problem:
         names = " and ".join(map(str, ends))
         what, seen = f"{names} are plugged into each other: a loop", " <-> ".join(map(str, ends))
     return Problem(
-        ends[0].node, what, _expected(segment, peers), seen, _blink(ends[0]),
+        ends[0].node, what, _expected(segment, mesh), seen, _blink(ends[0]),
         "A cable of the mesh leads to another host; move the plugs.", final=True,
     )  # fmt: skip
 
 
-def _switched(segment: Segment, peers: Peers) -> Problem:
-    own = [end for end in segment.ends if end in peers]
-    if _as_expected(segment, peers):
+def _switched(segment: Segment, mesh: Wanted) -> Problem:
+    own = [end for end in segment.ends if end in mesh.groups]
+    if _as_expected(segment, mesh):
         what = f"{own[0]} and {own[1]} are plugged into a switch instead of each other"
         advice = (
             "Plug the cable in directly, or state `switch: true` for it: BFD then has to notice what carrier would."
@@ -93,7 +144,7 @@ def _switched(segment: Segment, peers: Peers) -> Problem:
         what = f"{_enumerated(segment.ends)} are plugged into the same switch"
         advice = f"Each cable of the mesh leads from one NIC to one other; pull {_enumerated(own)} out of the switch."
     return Problem(
-        own[0].node, what, _expected(segment, peers), f"{_enumerated(segment.ends)} hear each other through something "
+        own[0].node, what, _expected(segment, mesh), f"{_enumerated(segment.ends)} hear each other through something "
         "that forwards frames, or more than two of them do", _blink(own[0]), advice, final=True,
     )  # fmt: skip
 
@@ -101,14 +152,15 @@ def _switched(segment: Segment, peers: Peers) -> Problem:
 _SAY = {Kind.CABLE: _misplugged, Kind.ONE_WAY: _one_way, Kind.LOOP: _loop, Kind.SWITCH: _switched}
 
 
-def _unheard(cable: Cable, heard: Mapping[End, Segment], ears: Mapping[End, Ear]) -> Iterator[Problem]:
+def _unheard(strand: Strand, heard: Mapping[End, Segment], ears: Mapping[End, Ear]) -> Iterator[Problem]:
     """A cable that connects nothing, or the end that hangs loose while the other is plugged in elsewhere."""
-    lonely = [end for end in (cable.a, cable.b) if end not in heard]
+    lonely = [end for end in strand if end not in heard]
     if not lonely:
         return
+    cable = " <-> ".join(map(str, strand))
     carriers = [end for end in lonely if end in ears and ears[end].carrier]
     if len(lonely) == 1:
-        what = f"{lonely[0]} {_state(bool(carriers))}, the topology expects {_other(cable, lonely[0])}"
+        what = f"{lonely[0]} {_state(bool(carriers))}, the topology expects {_other(strand, lonely[0])}"
     elif len(carriers) == 2:  # noqa: PLR2004  (both ends)
         what = f"nothing gets through the cable {cable}"
     else:
@@ -119,7 +171,7 @@ def _unheard(cable: Cable, heard: Mapping[End, Segment], ears: Mapping[End, Ear]
         else "Plug it in; if it is, change the cable or transceivers, and see that speeds can be agreed on."
     )
     yield Problem(
-        lonely[0].node, what, str(cable), "; ".join(f"{end} {_state(end in carriers)}" for end in lonely),
+        lonely[0].node, what, cable, "; ".join(f"{end} {_state(end in carriers)}" for end in lonely),
         f"ip link show {lonely[0].nic}", advice, final=True,
     )  # fmt: skip
 
@@ -128,17 +180,17 @@ def _state(carrier: bool) -> str:  # noqa: FBT001  (a word for each)
     return "has link but hears none of these hosts" if carrier else "has no link"
 
 
-def _other(cable: Cable, end: End) -> End:
-    return cable.b if end == cable.a else cable.a
+def _other(strand: Strand, end: End) -> End:
+    return strand[1] if end == strand[0] else strand[0]
 
 
-def _expected(segment: Segment, peers: Peers) -> str:
+def _expected(segment: Segment, mesh: Wanted) -> str:
     """The cables that the topology has at these ends, each once."""
-    cables = {frozenset((end, peers[end])): f"{end} <-> {peers[end]}" for end in segment.ends if end in peers}
-    return ", ".join(cables.values())
+    cables = {mesh.groups[end]: f"{end} <-> {mesh.named(end)}" for end in reversed(segment.ends) if end in mesh.groups}
+    return ", ".join(reversed(cables.values()))
 
 
-def _enumerated(ends: "tuple[End, ...] | list[End]") -> str:
+def _enumerated(ends: Sequence[End]) -> str:
     *most, last = map(str, ends)
     return f"{', '.join(most)} and {last}" if most else last
 

@@ -54,7 +54,8 @@ class Wiring(Role):
         """The cables whose ends don't both know the other one's MAC address on that NIC.
 
         So it is on every cluster that works: BFD and OSPF talk to these neighbours all the time, and the kernel forgets
-        who doesn't answer within seconds, and all of them when the carrier goes.
+        who doesn't answer within seconds, and all of them when the carrier goes. A bond is a neighbour as a whole;
+        which of its strands work is the business of the links layer.
         """
         known = await cluster.each(_ask)
         return [
@@ -80,7 +81,7 @@ def _knows(known: Mapping[str, Known], own: End, far: End) -> bool:
 def _nics(node: Node) -> Expected:
     """The NICs that the topology names; a cable may have ended in the management or uplink network."""
     further = [nic for nic in (node.management_nic, node.uplink_nic) if nic]
-    return {**dict.fromkeys(further), **{port.nic: End(port.peer, port.peer_nic) for port in node.ports}}
+    return {**dict.fromkeys(further), **{plug.nic: plug.peer for plug in node.plugs}}
 
 
 def _unproven(cable: Cable) -> Problem:

@@ -12,7 +12,7 @@ from meshctl.host.fake import FakeHost
 from meshctl.roles.nics.parse import by_mac
 from meshctl.roles.nics.role import LINKS, LIST, Nics
 from meshctl.state import StateFolder
-from meshctl.topology import Topology, load
+from meshctl.topology import Topology, load, loads
 
 TRIANGLE = Path(__file__).parents[3] / "topologies/triangle.yaml"
 ONE, TWO, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:09"
@@ -103,3 +103,21 @@ def test_the_nic_below_others_is_meant() -> None:
         {"ifindex": 1, "ifname": "lo", "address": "00:00:00:00:00:00", "link_type": "loopback"},
     ]
     assert by_mac(json.dumps(links)) == {ONE: "eth1", TWO: "eth2", OTHER: "eth2"}
+
+
+def test_members_of_a_bond_are_known_by_the_address_they_were_made_with() -> None:
+    """All of them show the bond's, which is that of the member that came first."""
+    links = [
+        {"ifindex": 2, "ifname": "eth1", "address": TWO, "permaddr": ONE, "master": "bond0", "link_type": "ether"},
+        {"ifindex": 3, "ifname": "eth2", "address": TWO, "master": "bond0", "link_type": "ether"},
+        {"ifindex": 4, "ifname": "bond0", "address": TWO, "link_type": "ether"},
+    ]
+    assert by_mac(json.dumps(links)) == {ONE: "eth1", TWO: "eth2"}
+
+
+def test_strands_of_a_bond_can_be_pinned() -> None:
+    text = (TRIANGLE.parent / "bonded.yaml").read_text()
+    topology = loads(text.replace("172.31.4.11,", f"172.31.4.11, macs: {{eth2: '{TWO}'}},"), Path("t.yaml"))
+    [(path, file)] = Nics(topology).render(topology.nodes[0]).items()
+    assert path.endswith("05-meshctl-eth2.link")
+    assert f"MACAddress={TWO}" in file.content.decode()

@@ -158,3 +158,34 @@ def test_anything_else_is_an_error(text: str) -> None:
 def test_segments_tell_kinds() -> None:
     heard = wired("node1:eth1 node2:eth2", "node3:eth1 node3:eth2")
     assert [(segment.kind, len(segment.ends)) for segment in segments(heard)] == [(Kind.CABLE, 2), (Kind.LOOP, 2)]
+
+
+BONDED = load(TRIANGLE.parent / "bonded.yaml")
+STRANDS = [f"{a} {b}" for cable in BONDED.cables for a, b in cable.strands]
+
+
+def test_every_strand_of_a_bond_is_where_it_should_be() -> None:
+    assert judged(bonded(*STRANDS), BONDED) == []
+
+
+def bonded(*cables: str) -> dict[End, Ear]:
+    nobody = {
+        End(node.name, plug.nic): Ear("02:00:00:00:00:01", was_up=False, carrier=False)
+        for node in BONDED.nodes
+        for plug in node.plugs
+    }
+    return nobody | {one: ear for one, ear in wired(*cables).items() if ear.heard}
+
+
+def test_strands_exchanged_between_two_bonds() -> None:
+    one, two = (STRANDS[1].split(), STRANDS[2].split())
+    crossed = [STRANDS[0], f"{one[0]} {two[1]}", f"{two[0]} {one[1]}", *STRANDS[3:]]
+    first, second = judged(bonded(*crossed), BONDED)
+    assert first.what == "node1:eth2 is plugged into node3:eth1, the topology expects node2:eth2"
+    assert "bond: {strands: [eth2 <-> eth1]}    # instead of node1:eth2 <-> node2:eth2" in first.advice
+    assert second.what.startswith("node2:eth")
+
+
+def test_a_strand_that_is_missing_is_named_and_not_the_bond() -> None:
+    [problem] = judged(bonded(*STRANDS[:-1]), BONDED)
+    assert problem.what == "the cable node1:eth4 <-> node3:eth4 is missing"

@@ -123,3 +123,18 @@ def test_who_does_not_answer_is_no_neighbour() -> None:
     )
     assert neighbours(text) == {Neighbour("eth1", "02:00:00:00:02:02")}
     assert neighbours("") == frozenset()
+
+
+async def test_bond_is_asked_for_as_a_neighbour_and_its_strands_by_frames(tmp_path: Path) -> None:
+    topology = load(TRIANGLE.parent / "bonded.yaml")
+    hosts = {node.name: FakeHost(node.name).on(" ".join(LINKS), "[]") for node in topology.nodes}
+    for name, host in hosts.items():
+        strange(host)
+        lines = [f"nic {p.nic} {mac(name, p.nic)} down 1 1000\nheard {p.nic} {p.peer} direct"
+                 for p in topology.node(name).plugs]  # fmt: skip
+        host.on("perl -*", "\n".join(lines))
+    role, all_hosts = await applied(topology, hosts, tmp_path)
+    assert await role.verify(all_hosts) == []
+    [argv] = hosts["node1"].safeguards
+    assert "eth1=node2:eth1" in argv.split()
+    assert "bond0" not in argv
