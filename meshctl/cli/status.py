@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from meshctl.condition.gather import Examination
     from meshctl.topology import Topology
 
-TOO_SLOW = "no answer in time"
-"""As `meshctl.roles.condition` says it of a command that took too long."""
-
 _CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -86,6 +83,8 @@ def lines(found: "Examination", *, style: Style, columns: int | None, doctor: st
 
 
 def _host(found: "Examination", name: str) -> str:
+    from meshctl.roles.condition import TOO_SLOW
+
     if name in found.unreachable:
         return f"unreachable: {found.unreachable[name].message}"
     parts = {layer: one.nodes[name] for layer, one in found.conditions.items() if name in one.nodes}
@@ -95,6 +94,8 @@ def _host(found: "Examination", name: str) -> str:
 
 
 def _remarks(found: "Examination", columns: int | None, doctor: str) -> Iterator[str]:
+    from meshctl.roles.condition import TOO_SLOW
+
     for holder in dict.fromkeys(lock.holder for lock in found.locks.values()):
         hosts = ", ".join(name for name, lock in found.locks.items() if lock.holder == holder)
         yield from hanging("  lock: ", f"{holder} ({hosts})", columns)

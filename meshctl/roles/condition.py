@@ -118,6 +118,9 @@ class Condition:
     """Why the layer can't say how many failures it survives; empty when it can."""
 
 
+TOO_SLOW = "no answer in time"
+
+
 async def told(asking: Awaitable[T]) -> T | HostError:
     """The answer, or why there is none: host off, command failed or too slow, output unknown."""
     try:
@@ -136,7 +139,7 @@ def why(error: HostError) -> str:
     """Why there is no answer, in a few words."""
     if isinstance(error, ConnectError | ConnectionLost):
         return "host unreachable"
-    return "no answer in time" if isinstance(error, CommandTimeout) else error.message
+    return TOO_SLOW if isinstance(error, CommandTimeout) else error.message
 
 
 def nobody(silent: Mapping[str, Part]) -> Condition:

@@ -1,7 +1,7 @@
 """A host behind a real SSH server."""
 
 from collections.abc import AsyncIterator
-from ipaddress import IPv4Address
+from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
@@ -13,6 +13,7 @@ from meshctl.host.ssh import SshHost
 from meshctl.state import StateFolder
 from meshctl.topology.document import Ssh
 from meshctl.topology.model import Node
+from tests.roles import golden
 from tests.ssh.sshd import Server
 
 
@@ -44,17 +45,7 @@ def known_hosts(tmp_path: Path) -> KnownHosts:
 
 @pytest.fixture
 def node() -> Node:
-    return Node(
-        name="node1",
-        id=1,
-        management="127.0.0.1",
-        management_nic="eth0",
-        loopback=IPv4Address("10.50.1.1"),
-        ports=(),
-        disks=(),
-        uplink_nic=None,
-        host_key=None,
-    )
+    return replace(golden.topology("triangle").nodes[0], management="127.0.0.1", ports=(), disks=(), uplink_nic=None)
 
 
 @pytest.fixture

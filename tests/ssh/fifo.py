@@ -11,17 +11,22 @@ def make(path: Path) -> Path:
     return path
 
 
-async def say(path: Path, text: str) -> None:
-    """Write as soon as somebody reads, and end the stream."""
-    opened: list[int] = []
+async def opened(path: Path) -> int:
+    """The writing end, as soon as somebody reads."""
+    found: list[int] = []
 
     async def reader() -> str:
         try:
-            opened.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            found.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
         except OSError as error:  # ENXIO: nobody reads
             return str(error)
         return ""
 
     await until(f"a reader of {path}", reader, timeout=5, every=0.01)
-    with os.fdopen(opened[0], "w") as stream:
+    return found[0]
+
+
+async def say(path: Path, text: str) -> None:
+    """Write as soon as somebody reads, and end the stream."""
+    with os.fdopen(await opened(path), "w") as stream:
         stream.write(text)

@@ -191,7 +191,7 @@ async def test_a_change_that_had_begun_is_waited_for(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(locked({"node1": host}, ANNA, limits=limits))
         change = asyncio.create_task(host.run(["cat", str(fifo)], reason="test"))
-        descriptor = await opened(fifo)
+        descriptor = await fifos.opened(fifo)
         await host.close()
         await asyncio.gather(change, return_exceptions=True)
         await free(other, limits)
@@ -212,28 +212,13 @@ async def test_a_change_that_had_begun_is_waited_for(
         assert (await other.run(["echo", "on"], reason="test")).stdout == "on\n"
 
 
-async def opened(fifo: Path) -> int:
-    """The writing end, as soon as somebody reads."""
-    found: list[int] = []
-
-    async def reader() -> str:
-        try:
-            found.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError as error:
-            return str(error)
-        return ""
-
-    await until(f"a reader of {fifo}", reader, timeout=5, every=0.01)
-    return found[0]
-
-
 async def test_a_change_that_does_not_end_is_named(
     host: SshHost, other: SshHost, limits: Limits, tmp_path: Path
 ) -> None:
     fifo = fifos.make(tmp_path / "fifo")
     async with locked({"node1": host}, ANNA, limits=limits):
         change = asyncio.create_task(host.run(["cat", str(fifo)], reason="test"))
-        descriptor = await opened(fifo)
+        descriptor = await fifos.opened(fifo)
         await host.close()
         await asyncio.gather(change, return_exceptions=True)
         await free(other, limits)

@@ -1,6 +1,5 @@
 import subprocess
 from dataclasses import replace
-from ipaddress import IPv4Address
 from pathlib import Path
 from shutil import which
 
@@ -10,21 +9,11 @@ import pytest
 from meshctl.errors import HostKeyError, SecretsError
 from meshctl.host.known_hosts import KnownHosts, Trust
 from meshctl.state import StateFolder
-from meshctl.topology import Node
+from tests.roles import golden
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").convert_to_public()
 OTHER = asyncssh.generate_private_key("ssh-ed25519").convert_to_public()
-NODE = Node(
-    name="node1",
-    id=1,
-    management="172.31.0.11",
-    management_nic="eth0",
-    loopback=IPv4Address("10.50.1.1"),
-    ports=(),
-    disks=(),
-    uplink_nic=None,
-    host_key=None,
-)
+NODE = golden.topology("triangle").nodes[0]
 
 
 @pytest.fixture
