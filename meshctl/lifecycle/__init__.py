@@ -1,1 +1,1 @@
-"""What happens to a cluster after its first day: planned absences of hosts."""
+"""What happens to a cluster after its first day: absences, replacements, renewals, backups, its end."""
