@@ -22,6 +22,7 @@ from meshctl.cli import (
     lab,
     plan,
     reboot,
+    recover,
     replace,
     state,
     status,
@@ -90,7 +91,8 @@ def root(ctx: click.Context, /, **given: Any) -> None:
 for _command in (
     *(discover.discover, topology.validate, topology.schema, topology.render),
     *(plan.plan, bootstrap.bootstrap, bootstrap.verify, status.status, doctor.doctor, unlock.unlock),
-    *(evacuate.evacuate, evacuate.restore, reboot.reboot, replace.replace, backup.backup, destroy.destroy),
+    *(evacuate.evacuate, evacuate.restore, reboot.reboot, replace.replace),
+    *(backup.backup, recover.recover, destroy.destroy),
     *(certify.certify, certs.group, state.group, lab.group, completion.completion),
 ):
     root.add_command(_command)

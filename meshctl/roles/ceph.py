@@ -28,6 +28,10 @@ SECONDS = 5
 FOUNDING_KEY = "meshctl/founding"
 """A config-key that is there while settings hold which only the founding of a cluster needs (ceph_mon, ceph_health)."""
 
+MIN_SIZE_KEY = "meshctl/min_size"
+"""A config-key that is there while pools serve from fewer copies than they want: after `recover`, until all is clean
+again. Pool → the `min_size` that ceph_health then puts back."""
+
 _NO_QUORUM = "Too few monitors answer. Each can be asked without the others: ceph daemon mon.HOST mon_status"
 
 Command = Mapping[str, Any]
@@ -40,8 +44,9 @@ OSD_DUMP: Command = {"prefix": "osd dump"}
 OSD_TREE: Command = {"prefix": "osd tree"}
 CONFIG_DUMP: Command = {"prefix": "config dump"}
 FOUNDING_NOTE: Command = {"prefix": "config-key get", "key": FOUNDING_KEY}
+MIN_SIZE_NOTE: Command = {"prefix": "config-key get", "key": MIN_SIZE_KEY}
 
-SURVEY = (STATUS, HEALTH, MGR_STAT, MGR_DUMP, OSD_DUMP, OSD_TREE, CONFIG_DUMP, FOUNDING_NOTE)
+SURVEY = (STATUS, HEALTH, MGR_STAT, MGR_DUMP, OSD_DUMP, OSD_TREE, CONFIG_DUMP, FOUNDING_NOTE, MIN_SIZE_NOTE)
 """What `survey` asks."""
 
 

@@ -56,3 +56,9 @@ def founding(note: str) -> list[tuple[str, str]]:
 def ghosts(osd_dump: str) -> list[int]:
     """OSDs in `ceph osd dump` that were announced to the cluster and never came up."""
     return [osd["osd"] for osd in json.loads(osd_dump)["osds"] if "new" in osd["state"] and not osd["up"]]
+
+
+@parser
+def min_sizes(note: str) -> dict[str, int]:
+    """Pool → its `min_size` when all is clean again (MIN_SIZE_NOTE)."""
+    return {str(name): int(wanted) for name, wanted in json.loads(note).items()}

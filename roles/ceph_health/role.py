@@ -10,6 +10,8 @@ from meshctl.roles.ceph import (
     CONFIG_DUMP,
     FOUNDING_KEY,
     FOUNDING_NOTE,
+    MIN_SIZE_KEY,
+    MIN_SIZE_NOTE,
     OSD_DUMP,
     STATUS,
     Command,
@@ -23,6 +25,9 @@ from meshctl.topology import Node
 from . import parse
 
 _ENOENT = -2
+
+COPIES = 24 * 3600.0
+"""Seconds for Ceph to make all copies anew that whole hosts had."""
 
 _THERE = 'for folder; do [ ! -d "$folder" ] || echo "$folder"; done'
 _REMOVE = (
@@ -42,8 +47,10 @@ class CephHealthRole(Role):
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """End the founding when all placement groups are clean: nothing of it outlasts the run.
 
-        That includes OSDs which an interrupted run announced and never made; later ones may be an operator's.
+        That includes OSDs which an interrupted run announced and never made; later ones may be an operator's. And pools
+        that `recover` has let serve from one copy want as many as before.
         """
+        await self._strict(host)
         leftovers = await _leftovers(host)
         if leftovers is None:
             return
@@ -54,6 +61,19 @@ class CephHealthRole(Role):
         forget: Command = {"prefix": "config-key rm", "key": FOUNDING_KEY}
         purges = [_purge(ghost) for ghost in ghosts]
         await tell(host, [*settings, *purges], [forget], reason="the founding is over")
+
+    async def _strict(self, host: Host) -> None:
+        (note,) = await survey(host, MIN_SIZE_NOTE, ok=(0, _ENOENT))
+        if note.status == _ENOENT:
+            return
+        await host.until("clean placement groups", lambda: _unclean(host), timeout=COPIES, every=0.5)
+        pools = note.read(parse.min_sizes)
+        wanted: list[Command] = [
+            {"prefix": "osd pool set", "pool": name, "var": "min_size", "val": str(value)}
+            for name, value in pools.items()
+        ]
+        forget: Command = {"prefix": "config-key rm", "key": MIN_SIZE_KEY}
+        await tell(host, wanted, [forget], reason="there are copies enough again")
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every placement group is active+clean, and health is HEALTH_OK with no warning."""

@@ -25,3 +25,9 @@ def pools(osd_dump: str) -> dict[str, Pool]:
         pool["pool_name"]: Pool(pool["size"], pool["min_size"], frozenset(pool["application_metadata"]))
         for pool in json.loads(osd_dump)["pools"]
     }
+
+
+@parser
+def min_sizes(note: str) -> dict[str, int]:
+    """Pool → its `min_size` when all is clean again (MIN_SIZE_NOTE)."""
+    return {str(name): int(wanted) for name, wanted in json.loads(note).items()}

@@ -1,14 +1,17 @@
 """The pools, made as soon as there is a quorum: their placement groups come up together with the OSDs."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role, Scope
-from meshctl.roles.ceph import OSD_DUMP, Command, survey, tell
+from meshctl.roles.ceph import MIN_SIZE_NOTE, OSD_DUMP, Command, survey, tell
 from meshctl.topology import Node
 
 from . import parse
+
+_ENOENT = -2
 
 MGR_POOL = ".mgr"
 """The mgr makes it by itself, but only 2 s after the last OSD came up, and then HEALTH_OK waits for it."""
@@ -89,5 +92,8 @@ def _enabling(name: str, applications: frozenset[str]) -> list[Command]:
 
 
 async def _pools(host: Host) -> dict[str, parse.Pool]:
-    (dump,) = await survey(host, OSD_DUMP)
-    return dump.read(parse.pools)
+    """As they are; where `recover` has let them serve from fewer copies, as they will be when all is clean again."""
+    dump, note = await survey(host, OSD_DUMP, MIN_SIZE_NOTE, ok=(0, _ENOENT))
+    pools = dump.read(parse.pools)
+    later = note.read(parse.min_sizes) if note.status == 0 else {}
+    return {name: replace(pool, min_size=later.get(name, pool.min_size)) for name, pool in pools.items()}

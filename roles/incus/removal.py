@@ -18,7 +18,7 @@ _READ = (
     "import sqlite3, sys; db = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True); "
     "[print(row[0]) for row in db.execute('SELECT address FROM raft_nodes')]"
 )
-_MEMBERS = ("python3", "-c", _READ, f"{HOME}/database/local.db")
+MEMBERS = ("python3", "-c", _READ, f"{HOME}/database/local.db")
 _INSTANCES = (
     *("find", f"{HOME}/containers", f"{HOME}/virtual-machines"),
     *("-mindepth", "1", "-maxdepth", "1", "-printf", r"%f\n"),
@@ -80,8 +80,8 @@ async def _ours(host: Host, cluster: Cluster) -> bool:
         return False
     if not await present(host, f"{HOME}/database/local.db"):
         return True  # a removal that was interrupted
-    told = await host.query(_MEMBERS)
-    foreign = understand(host.name, _MEMBERS, members, told.stdout) - {
+    told = await host.query(MEMBERS)
+    foreign = understand(host.name, MEMBERS, members, told.stdout) - {
         f"{address}:{cluster.topology.incus.port}" for address in cluster.topology.loopback_addresses
     }
     if foreign:
