@@ -20,6 +20,8 @@ DiskPath = Annotated[str, StringConstraints(pattern=r"^/dev(/[A-Za-z0-9_:+@-][A-
 Strand = Annotated[
     str, StringConstraints(pattern=r"^ *[A-Za-z0-9][A-Za-z0-9._-]{0,14} *<-> *[A-Za-z0-9][A-Za-z0-9._-]{0,14} *$")
 ]
+# 0 and 4095 are reserved (IEEE 802.1Q table 9-2).
+VlanId = Annotated[int, Field(ge=1, le=4094)]
 # Names of the kernel's bonding driver; `broadcast` is left out: everything arrives twice, and OSPF takes it ill.
 BondMode = Literal["802.3ad", "active-backup", "balance-rr", "balance-xor", "balance-tlb", "balance-alb"]
 Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$", to_lower=True)]
@@ -136,6 +138,7 @@ class CableSection(Section):
     cost: int | None = Field(None, ge=1, le=65535, description="OSPF cost of both ends; default: FRR's.")
     switch: bool = Field(False, description="There is a switch between the two ends; else that is a fault.")
     bond: BondSection | None = Field(None, description="The cable is several wires, bonded.")
+    vlan: VlanId | None = Field(None, description="The cable is this VLAN on both NICs (or bonds), `eth1.100`.")
 
 
 class MeshSection(Section):
@@ -153,6 +156,11 @@ class UplinkSection(Section):
     """The physical network behind the OVN routers."""
 
     nic: NicName = Field(description="NIC of every host on that network; it carries no address of the host.")
+    vlan: VlanId | None = Field(None, description="The network is this VLAN on the NIC; meshctl makes `eth3.200`.")
+    bridge: NicName | None = Field(
+        None,
+        description="A Linux bridge that meshctl makes, with the NIC (or VLAN) in it: for who has other guests there.",
+    )
     gateway: Interface = Field(description="The network's router, with prefix length.")
     range: str = Field(pattern=r"^[0-9.]{1,15}-[0-9.]{1,15}$", description="`first-last`: addresses OVN may use.")
     dns: list[Address] = Field(default_factory=list, description="Name servers handed to instances.")

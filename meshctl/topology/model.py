@@ -55,6 +55,7 @@ class Cable:
     wires: tuple[tuple[End, End], ...] = ()
     """The plugs of each strand, in the order of `a` and `b`, when they are other NICs than the ends themselves."""
     bond: BondSection | None = None
+    vlan: int | None = None
 
     def __str__(self) -> str:
         return f"{self.a} <-> {self.b}"
@@ -75,6 +76,14 @@ class Plug:
 
 
 @dataclass(frozen=True, slots=True)
+class Vlan:
+    """A VLAN that meshctl makes on a NIC or bond."""
+
+    id: int
+    under: str
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """A host's own end of a cable, with all that configuring it needs."""
 
@@ -91,11 +100,33 @@ class Port:
     members: tuple[Plug, ...] = ()
     """The NICs of a bond, in the order of the strands."""
     bond: BondSection | None = None
+    vlan: Vlan | None = None
+    wire: Plug | None = None
+    """The NIC under a VLAN, and where its wire leads; None where that is a bond, or `nic` itself."""
+
+    @property
+    def under(self) -> str:
+        """The NIC or bond that carries it: `nic` itself where there is no VLAN."""
+        return self.vlan.under if self.vlan else self.nic
 
     @property
     def plugs(self) -> tuple[Plug, ...]:
         """The NICs that the cable's wires are plugged into."""
-        return self.members or (Plug(self.nic, self.mac, End(self.peer, self.peer_nic)),)
+        return self.members or (self.wire or Plug(self.nic, self.mac, End(self.peer, self.peer_nic)),)
+
+
+@dataclass(frozen=True, slots=True)
+class Uplinked:
+    """How a host's uplink is made of its NIC."""
+
+    plug: str
+    vlan: int | None
+    bridge: str | None
+
+    @property
+    def tagged(self) -> str:
+        """The NIC, or the VLAN on it."""
+        return f"{self.plug}.{self.vlan}" if self.vlan else self.plug
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +142,15 @@ class Node:
     disks: tuple[Disk, ...]
     uplink_nic: str | None
     host_key: str | None
+    uplinked: Uplinked | None = None
+    """How `uplink_nic` is made, where it is more than a NIC."""
     renderer: RendererName = "auto"
     """What keeps its links after a reboot; `auto`: what it uses already."""
+
+    @property
+    def uplink_plug(self) -> str | None:
+        """The NIC that the uplink's cable is plugged into."""
+        return self.uplinked.plug if self.uplinked else self.uplink_nic
 
     @property
     def plugs(self) -> tuple[Plug, ...]:

@@ -9,11 +9,14 @@ from pathlib import Path
 from meshctl.topology.addresses import PARALLEL, ends, link_prefix, loopback, node_ids
 from meshctl.topology.document import CableSection, Document, NodeSection, UplinkSection
 from meshctl.topology.document import Disk as DiskSection
-from meshctl.topology.model import Cable, Disk, End, Node, Plug, Port, Topology, Uplink
+from meshctl.topology.model import Cable, Disk, End, Node, Plug, Port, Topology, Uplink, Uplinked, Vlan
 from meshctl.topology.positions import Path as YamlPath
 from meshctl.topology.positions import shortened
 
 _END = r"([a-z][a-z0-9-]{0,39}):([A-Za-z0-9][A-Za-z0-9._-]{0,14})"  # document.NodeName and NicName
+LONGEST_NIC = 15
+"""IFNAMSIZ without the terminating zero (linux/if.h)."""
+
 _CABLE = re.compile(rf" *{_END} *<-> *{_END} *")
 
 
@@ -50,6 +53,9 @@ class _Resolver:
         strung = self._cables()
         loopbacks = {name: self._loopback(name) for name in self.doc.nodes}
         uplink = self._uplink(self.doc.uplink)
+        for name, section in self.doc.nodes.items():
+            if uplinked := self._uplinked(section):
+                self._tagged(uplinked.plug, uplinked.vlan, ("nodes", name))
         if self.faults:
             raise Fault(self.faults)
         nodes = [self._node(name, address, strung) for name, address in loopbacks.items() if address]
@@ -72,13 +78,25 @@ class _Resolver:
             low, high = sorted(self.ids[end.node] for end in plugs)
             addresses = self._addresses(section, plugs, (low, high, parallel[low, high]), ("cables", i))
             parallel[low, high] += 1
+            tagged = [End(end.node, self._tagged(end.nic, section.vlan, ("cables", i))) for end in plugs]
             if addresses:
-                a, b = addresses
+                in_order = sorted(zip(plugs, tagged, strict=True), key=lambda pair: self.ids[pair[0].node])
+                (one, a), (two, b) = in_order
                 mtu = section.mtu or self.doc.mesh.mtu
-                wires = _wires(section, plugs, swapped=a != plugs[0])
-                cable = Cable(a, b, addresses[a].network, mtu, section.cost, section.switch, wires, section.bond)
-                strung.append(_Strung(cable, addresses))
+                wires = _wires(section, plugs, swapped=one != plugs[0]) or (((one, two),) if section.vlan else ())
+                prefix = addresses[one].network
+                cable = Cable(a, b, prefix, mtu, section.cost, section.switch, wires, section.bond, section.vlan)
+                strung.append(_Strung(cable, {a: addresses[one], b: addresses[two]}))
         return strung
+
+    def _tagged(self, nic: str, vlan: int | None, where: YamlPath) -> str:
+        """The name of a VLAN on a NIC, as every program calls it by itself."""
+        name = f"{nic}.{vlan}" if vlan else nic
+        if len(name) > LONGEST_NIC:
+            self.faults.append(
+                (where, f"the VLAN {name} has a longer name than Linux allows ({LONGEST_NIC}); rename {nic}")
+            )
+        return name
 
     def _plugs(self, text: str, where: YamlPath) -> tuple[End, End] | None:
         match = _CABLE.fullmatch(text)
@@ -149,8 +167,14 @@ class _Resolver:
             self.faults.append((("uplink", "range"), f"{text}; found {section.range}"))
         return Uplink(section.gateway, first, last, tuple(section.dns))
 
+    def _uplinked(self, section: NodeSection) -> Uplinked | None:
+        if self.doc.uplink is None:
+            return None
+        return Uplinked(section.uplink_nic or self.doc.uplink.nic, self.doc.uplink.vlan, self.doc.uplink.bridge)
+
     def _node(self, name: str, address: IPv4Address, strung: list[_Strung]) -> Node:
         section = self.doc.nodes[name]
+        uplinked = self._uplinked(section)
         return Node(
             name=name,
             id=self.ids[name],
@@ -164,7 +188,8 @@ class _Resolver:
                 if own.node == name
             ),
             disks=tuple(_disk(entry) for entry in section.disks),
-            uplink_nic=(section.uplink_nic or self.doc.uplink.nic) if self.doc.uplink else None,
+            uplink_nic=(uplinked.bridge or uplinked.tagged) if uplinked else None,
+            uplinked=uplinked if uplinked and (uplinked.bridge or uplinked.vlan) else None,
             host_key=section.host_key,
             renderer=section.renderer or self.doc.mesh.renderer,
         )
@@ -180,9 +205,10 @@ def _wires(section: CableSection, plugs: tuple[End, End], *, swapped: bool) -> t
 def _port(section: NodeSection, index: int, strung: _Strung, own: End) -> Port:
     cable = strung.cable
     peer = cable.b if own == cable.a else cable.a
+    wires = tuple(Plug(one.nic, section.macs.get(one.nic), other) for one, other in _from(own, cable))
     return Port(
         nic=own.nic,
-        mac=section.macs.get(own.nic),
+        mac=None if cable.vlan else section.macs.get(own.nic),
         address=strung.addresses[own],
         mtu=cable.mtu,
         cost=cable.cost,
@@ -190,13 +216,15 @@ def _port(section: NodeSection, index: int, strung: _Strung, own: End) -> Port:
         peer_nic=peer.nic,
         peer_address=strung.addresses[peer],
         cable=index,
-        members=tuple(Plug(one.nic, section.macs.get(one.nic), other) for one, other in _from(own, cable)),
+        members=wires if cable.bond else (),
         bond=cable.bond,
+        vlan=Vlan(cable.vlan, own.nic.removesuffix(f".{cable.vlan}")) if cable.vlan else None,
+        wire=wires[0] if wires and not cable.bond else None,
     )
 
 
 def _from(own: End, cable: Cable) -> list[tuple[End, End]]:
-    """The strands of a bond, this host's NIC first."""
+    """Wires whose NICs are not the ends themselves, this host's NIC first."""
     return [(a, b) if own == cable.a else (b, a) for a, b in cable.wires]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from meshctl.topology.connectivity import parts, weak_points
 from meshctl.topology.lint.rules import Hit, Severity, rule
-from meshctl.topology.model import Cable, End, Topology
+from meshctl.topology.model import Cable, End, Node, Topology
 
 GENEVE_OVERHEAD = 58
 """Bytes around an inner IPv4 packet: Ethernet 14, outer IP 20, UDP 8, Geneve 8, OVN's option 8 (RFC 8926)."""
@@ -21,17 +21,27 @@ def port_twice(topology: Topology) -> Iterator[Hit]:
     A plug is in one place. Two cables that name the same port describe wiring that can't exist, and the second
     would silently replace the first one's addresses.
     """
-    used = Counter(end for cable in topology.cables for end in _ends(cable))
+    used = Counter(end for cable in topology.cables for end in (cable.a, cable.b))
+    owners: dict[End, set[End]] = {}
+    for cable in topology.cables:
+        for owner, plug in _plugs(cable):
+            owners.setdefault(plug, set()).add(owner)
     for i, cable in enumerate(topology.cables):
-        for end in dict.fromkeys(_ends(cable)):
-            if used[end] > 1:
-                yield ("cables", i), f"{end} is used by {used[end]} cables; a port takes one"
+        ends = {end: used[end] for end in (cable.a, cable.b)}
+        strands = Counter(plug for _, plug in _plugs(cable))
+        for plug, count in strands.items():
+            ends[plug] = max(count, len(owners[plug]), ends.get(plug, 0))
+        for end, count in ends.items():
+            if count > 1:
+                yield ("cables", i), f"{end} is used by {count} cables; a port takes one"
 
 
-def _ends(cable: Cable) -> list[End]:
-    """Bonds, and what wires are plugged into."""
-    bonds = [cable.a, cable.b] if cable.bond else []
-    return [*bonds, *(end for strand in cable.strands for end in strand)]
+def _plugs(cable: Cable) -> Iterator[tuple[End, End]]:
+    """What wires are plugged into, after what they belong to: the bond, or the NIC itself."""
+    for strand in cable.strands:
+        for end, plug in zip((cable.a, cable.b), strand, strict=True):
+            under = End(end.node, end.nic.removesuffix(f".{cable.vlan}"))
+            yield (under if cable.bond else plug), plug
 
 
 @rule(Severity.ERROR)
@@ -42,13 +52,17 @@ def reserved_nic(topology: Topology) -> Iterator[Hit]:
     an OVS bridge; an address of the mesh on either takes it away from its purpose.
     """
     for i, cable in enumerate(topology.cables):
-        for end in _ends(cable):
-            node = topology.node(end.node)
-            kinds = [
-                k for k, nic in (("management", node.management_nic), ("uplink", node.uplink_nic)) if nic == end.nic
-            ]
-            for kind in kinds:
-                yield ("cables", i), f"{end} is the {kind} NIC of {end.node}; a cable can't use it"
+        for end in dict.fromkeys((cable.a, cable.b, *(plug for _, plug in _plugs(cable)))):
+            for kind, nics in _reserved(topology.node(end.node)).items():
+                if end.nic in nics:
+                    yield ("cables", i), f"{end} is the {kind} NIC of {end.node}; a cable can't use it"
+
+
+def _reserved(node: Node) -> dict[str, set[str | None]]:
+    """A management VLAN lies on a NIC that is as untouchable; the uplink may be one VLAN of many on its NIC."""
+    below = node.management_nic.rpartition(".")[0]
+    uplink = {node.uplinked.tagged, node.uplinked.bridge} if node.uplinked else {node.uplink_nic}
+    return {"management": {node.management_nic, below}, "uplink": {*uplink}}
 
 
 @rule(Severity.ERROR)

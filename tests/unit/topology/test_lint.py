@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,35 @@ def bonded(
     return TRIANGLE.replace("- node1:eth1 <-> node2:eth2", f"- {{cable: '{cable}', bond: {bond}}}")
 
 
+def tagged(one: str, two: str) -> str:
+    """The triangle with one NIC per host in a switch, and a VLAN for each pair; settings of the first two cables."""
+    cables = (
+        f"  - {{cable: 'node1:eth1 <-> node2:eth1', vlan: 12, switch: true{one}}}",
+        f"  - {{cable: 'node1:eth1 <-> node3:eth1', vlan: 13, switch: true{two}}}",
+        "  - {cable: 'node2:eth1 <-> node3:eth1', vlan: 23, switch: true}",
+    )
+    return re.sub(r"  - node1:eth1.*\n.*\n.*\n", "\n".join(cables) + "\n", TRIANGLE)
+
+
+TWO_IN_BOND = ", bond: {strands: [eth1 <-> eth1, eth2 <-> eth2]}"
+
 CASES = {
+    "vlan-mtu": TRIANGLE.replace(
+        "- node2:eth1 <-> node3:eth2",
+        "- node2:eth1 <-> node3:eth2\n  - {cable: 'node1:eth1 <-> node3:eth7', vlan: 5, mtu: 9000}",
+    ),
+    "bond-differs": tagged(TWO_IN_BOND, TWO_IN_BOND.replace("eth2 <-> eth2", "eth4 <-> eth2"))
+    .replace("node1:eth1 <-> node", "node1:bond0 <-> node")
+    .replace("bond0 <-> node2:eth1", "bond0 <-> node2:bond0")
+    .replace("bond0 <-> node3:eth1", "bond0 <-> node3:bond0")
+    .replace("node2:eth1 <-> node3:eth1", "node2:eth8 <-> node3:eth8")
+    .replace("{strands", "{mode: active-backup, strands"),
+    "shared-wire": TRIANGLE.replace(
+        "- node2:eth1 <-> node3:eth2",
+        "- node2:eth1 <-> node3:eth2\n  - {cable: 'node2:eth1 <-> node3:eth2', vlan: 5}",
+    ),
+    "uplink-reserved": TRIANGLE.replace("nic: eth3", "nic: eth0\n  vlan: 200"),
+    "bridge-name": TRIANGLE.replace("nic: eth3", "nic: eth3\n  bridge: eth0"),
     "bond-name": bonded(cable="node1:lo <-> node2:bond0"),
     "bond-min-links": bonded(", min_links: 3"),
     "bond-of-one": bonded(strands="eth1 <-> eth2"),
@@ -95,6 +124,23 @@ def test_strands_are_wires_like_others(text: str, rule: str, tmp_path: Path) -> 
     assert rule in {finding.rule for finding in findings(text, tmp_path)}
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        (tagged("", ", mtu: 1500").replace("vlan: 13", "vlan: 12"), "port-twice"),
+        (tagged("", "").replace("node1:eth1 <-> node2", "node1:eth3 <-> node2"), "reserved-nic"),
+        (tagged("", "").replace("nic: eth3", "nic: eth1\n  vlan: 13"), "reserved-nic"),
+        (tagged("", "").replace("nic: eth3", "nic: eth1\n  vlan: 99"), None),
+        (tagged("", "").replace("nic: eth3", "nic: eth1"), "reserved-nic"),
+        (TRIANGLE.replace("172.31.0.11,", "172.31.0.11, management_nic: eth1.7,"), "reserved-nic"),
+        (TRIANGLE.replace("nic: eth3", "nic: eth1\n  bridge: br0"), "reserved-nic"),
+    ],
+)
+def test_nics_with_vlans(text: str, rule: str | None, tmp_path: Path) -> None:
+    found = {finding.rule for finding in findings(text, tmp_path)}
+    assert (rule in found) if rule else found == set()
+
+
 def test_bond_as_it_should_be(tmp_path: Path) -> None:
     assert findings(bonded(), tmp_path) == []
     assert findings(bonded(", mode: active-backup"), tmp_path) == []
@@ -111,7 +157,7 @@ def test_a_default_that_collides_points_at_the_top(tmp_path: Path) -> None:
     assert finding.rule == "prefix-overlap"
 
 
-@pytest.mark.parametrize("name", ["triangle", "five", "dual", "bonded"])
+@pytest.mark.parametrize("name", ["triangle", "five", "dual", "bonded", "vlans"])
 def test_good_examples_have_no_warning(name: str) -> None:
     assert warnings(TOPOLOGIES / f"{name}.yaml") == []
 

@@ -25,7 +25,8 @@ def prefixes(topology: Topology) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "nodes", "cables"), [("triangle", 3, 3), ("five", 5, 10), ("ring", 4, 4), ("dual", 3, 6), ("bonded", 3, 3)]
+    ("name", "nodes", "cables"),
+    [("triangle", 3, 3), ("five", 5, 10), ("ring", 4, 4), ("dual", 3, 6), ("bonded", 3, 3), ("vlans", 3, 3)],
 )
 def test_examples_load(name: str, nodes: int, cables: int) -> None:
     topology = load(TOPOLOGIES / f"{name}.yaml")
@@ -87,6 +88,52 @@ def test_strands_of_a_bond_from_both_ends() -> None:
     ]
     assert [str(plug.peer) for plug in two.plugs] == ["node1:eth1", "node1:eth7"]
     assert [plug.nic for plug in topology.node("node1").plugs] == ["eth1", "eth7", "eth2"]
+
+
+def test_vlans_on_the_nics_of_a_cable() -> None:
+    text = TRIANGLE.replace(
+        "- node1:eth1 <-> node2:eth2", "- {cable: 'node2:eth2 <-> node1:eth1', vlan: 100, switch: true}"
+    ).replace("172.31.0.11,", "172.31.0.11, macs: {eth1: '02:00:00:00:00:07'},")
+    topology = loads(text, Path("t.yaml"))
+    cable, port = topology.cables[0], topology.node("node1").ports[0]
+    assert (str(cable), [str(end) for end in cable.strands[0]]) == (
+        "node1:eth1.100 <-> node2:eth2.100",
+        ["node1:eth1", "node2:eth2"],
+    )
+    assert (port.nic, port.under, port.peer_nic, port.mac) == ("eth1.100", "eth1", "eth2.100", None)
+    [plug] = port.plugs
+    assert (plug.nic, plug.mac, str(plug.peer)) == ("eth1", "02:00:00:00:00:07", "node2:eth2")
+
+
+def test_vlan_on_a_bond() -> None:
+    text = TRIANGLE.replace(
+        "- node1:eth1 <-> node2:eth2",
+        "- {cable: 'node1:bond0 <-> node2:bond0', vlan: 100, bond: {strands: [eth1 <-> eth2, eth7 <-> eth7]}}",
+    )
+    port = loads(text, Path("t.yaml")).node("node1").ports[0]
+    assert (port.nic, port.under, [plug.nic for plug in port.plugs]) == ("bond0.100", "bond0", ["eth1", "eth7"])
+
+
+def test_uplink_that_is_more_than_a_nic() -> None:
+    node = loads(TRIANGLE.replace("nic: eth3", "nic: eth3\n  vlan: 200\n  bridge: br-up"), Path("t.yaml")).nodes[0]
+    assert (node.uplink_nic, node.uplink_plug) == ("br-up", "eth3")
+    node = loads(TRIANGLE.replace("nic: eth3", "nic: eth3\n  vlan: 200"), Path("t.yaml")).nodes[0]
+    assert (node.uplink_nic, node.uplink_plug) == ("eth3.200", "eth3")
+    assert loads(TRIANGLE, Path("t.yaml")).nodes[0].uplinked is None
+
+
+def test_vlan_whose_name_is_too_long() -> None:
+    text = TRIANGLE.replace(
+        "- node1:eth1 <-> node2:eth2", "- {cable: 'node1:enp101s0f0np0 <-> node2:eth2', vlan: 4094}"
+    )
+    assert "the VLAN enp101s0f0np0.4094 has a longer name" in faults(text)
+    assert "the VLAN enp101s0f0np0.200 has" in faults(TRIANGLE.replace("nic: eth3", "nic: enp101s0f0np0\n  vlan: 200"))
+
+
+@pytest.mark.parametrize("vlan", ["0", "4095", "'x'"])
+def test_vlan_ids(vlan: str) -> None:
+    text = TRIANGLE.replace("- node1:eth1 <-> node2:eth2", f"- {{cable: 'node1:eth1 <-> node2:eth2', vlan: {vlan}}}")
+    assert "vlan" in faults(text)
 
 
 def test_the_order_of_a_cables_ends_does_not_matter() -> None:
