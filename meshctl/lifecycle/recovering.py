@@ -203,7 +203,9 @@ class Recovering:
     ) -> Report:
         """A backup that lacks what only a quorum could tell is good enough; one that can't be written ends the run."""
         if self.backup:
-            await self.backup.run(cluster, hosts, lease, lambda _event: None)
+            saved = await self.backup.run(cluster, hosts, lease, lambda _event: None)
+            if saved.interrupted:
+                return saved
         survivor = self.ground.survivor
         away = {node.name: AbsentHost(node.name, ConnectError(node.name, "it was given up"))
                 for node in self.ground.given_up}  # fmt: skip

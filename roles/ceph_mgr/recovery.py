@@ -1,7 +1,7 @@
 """A manager that is there: the monitors believe in the dead one for half a minute and more."""
 
 from meshctl.cluster import Cluster
-from meshctl.errors import CommandError
+from meshctl.errors import CommandError, CommandTimeout
 from meshctl.host.base import Host
 from meshctl.roles.ceph import Command, ask, keep_running, tell
 from meshctl.roles.recovery import Stand, Standing
@@ -18,7 +18,7 @@ async def standing(node: Node, host: Host, cluster: Cluster) -> Standing:
     del cluster
     try:
         (stat,) = await ask(host, _STAT)
-    except CommandError:
+    except (CommandError, CommandTimeout):
         return Standing(Stand.LOST, "no monitor says which manager is active")
     seen = stat.read(parse.mgr_stat)
     ready = seen.available and seen.active == node.name

@@ -8,7 +8,7 @@ https://docs.ceph.com/en/reef/rados/operations/add-or-rm-mons/#removing-monitors
 from pathlib import Path
 
 from meshctl.cluster import Cluster
-from meshctl.errors import CommandError, ParseError
+from meshctl.errors import CommandError, CommandTimeout, ParseError
 from meshctl.host.base import Host
 from meshctl.roles.ceph import ask, mon_socket
 from meshctl.roles.recovery import COPIES, COPYING, Stand, Standing
@@ -28,7 +28,7 @@ async def standing(node: Node, host: Host, cluster: Cluster) -> Standing:
     try:
         (answer,) = await ask(host, {"prefix": "mon_status", "to": mon_socket(node.name)})
         status = answer.read(parse.mon_status)
-    except (CommandError, ParseError):
+    except (CommandError, CommandTimeout, ParseError):
         return Standing(Stand.LOST, "the monitor does not answer")
     known = ", ".join(sorted(status.monmap))
     if status.quorum == {node.name} and set(status.monmap) == {node.name}:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 
 from meshctl.cluster import Cluster
-from meshctl.errors import CommandError
+from meshctl.errors import CommandError, CommandTimeout
 from meshctl.host.base import Host
 from meshctl.roles.ceph import MIN_SIZE_KEY, MIN_SIZE_NOTE, Command, ask, keep_running, tell
 from meshctl.roles.parsing import parser
@@ -33,7 +33,7 @@ async def standing(node: Node, host: Host, cluster: Cluster) -> Standing:
     del cluster
     try:
         ghosts, strict = await _look(node, host)
-    except CommandError:
+    except (CommandError, CommandTimeout):
         return Standing(Stand.LOST, "no monitor says which OSDs are up")
     if ghosts:
         return Standing(Stand.LOST, f"{', '.join(f'osd.{osd}' for osd in ghosts)} believed up")
