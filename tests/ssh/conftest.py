@@ -11,8 +11,8 @@ from meshctl.host.connect import connect
 from meshctl.host.known_hosts import KnownHosts
 from meshctl.host.ssh import SshHost
 from meshctl.state import StateFolder
+from meshctl.topology import Node, Topology
 from meshctl.topology.document import Ssh
-from meshctl.topology.model import Node
 from tests.roles import golden
 from tests.ssh.sshd import Server
 
@@ -39,8 +39,13 @@ async def server(tmp_path: Path, client_key: Path) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-def known_hosts(tmp_path: Path) -> KnownHosts:
-    return KnownHosts(StateFolder(tmp_path / "state"), accept_new=True)
+def state(tmp_path: Path) -> StateFolder:
+    return StateFolder(tmp_path / "state")
+
+
+@pytest.fixture
+def known_hosts(state: StateFolder) -> KnownHosts:
+    return KnownHosts(state, accept_new=True)
 
 
 @pytest.fixture
@@ -51,6 +56,13 @@ def node() -> Node:
 @pytest.fixture
 def ssh(server: Server, client_key: Path) -> Ssh:
     return Ssh(user="root", port=server.port, identity=str(client_key), connect_timeout=5)
+
+
+@pytest.fixture
+def topology(ssh: Ssh, node: Node) -> Topology:
+    """Three hosts, all of them this machine."""
+    nodes = tuple(replace(node, name=f"node{n}", id=n) for n in (1, 2, 3))
+    return replace(golden.topology("triangle"), ssh=ssh, nodes=nodes)
 
 
 @pytest.fixture

@@ -10,6 +10,11 @@ from pathlib import Path
 import asyncssh
 
 
+def public(key: asyncssh.SSHKey) -> str:
+    """The key as a line of known_hosts or of a topology has it."""
+    return key.export_public_key().decode().strip()
+
+
 class _Login(asyncssh.SSHServer):
     def __init__(self, server: "Server") -> None:
         self._server = server
