@@ -1,6 +1,7 @@
 """A host behind a real SSH server."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import asyncssh
 import pytest
 
 from meshctl.host.connect import connect
+from meshctl.host.hostlock import Limits
 from meshctl.host.known_hosts import KnownHosts
 from meshctl.host.ssh import SshHost
 from meshctl.state import StateFolder
 from meshctl.topology import Node, Topology
 from meshctl.topology.document import Ssh
 from tests.roles import golden
+from tests.ssh.operators import NAMES, Operators
 from tests.ssh.sshd import Server
 
 
@@ -69,3 +72,21 @@ def topology(ssh: Ssh, node: Node) -> Topology:
 async def host(node: Node, ssh: Ssh, known_hosts: KnownHosts) -> AsyncIterator[SshHost]:
     async with await connect(node, ssh, known_hosts) as connected:
         yield connected
+
+
+@pytest.fixture
+def limits(tmp_path: Path) -> Limits:
+    return Limits(folder=str(tmp_path / "lock"), beat=0.05, silence=20, host=30, settle=20)
+
+
+@pytest.fixture
+async def operators(node: Node, ssh: Ssh, known_hosts: KnownHosts) -> AsyncIterator[Operators]:
+    """Three hosts as each of two operators reaches them."""
+    async with AsyncExitStack() as stack:
+        yield [
+            {
+                name: await stack.enter_async_context(await connect(replace(node, name=name), ssh, known_hosts))
+                for name in NAMES
+            }
+            for _ in range(2)
+        ]

@@ -4,72 +4,21 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from meshctl.errors import LockedError, LostLockError, RefusedError
-from meshctl.host.connect import connect
-from meshctl.host.holder import Holder
 from meshctl.host.hostlock import HostLock, Limits
-from meshctl.host.known_hosts import KnownHosts
 from meshctl.host.lock import locked, look
-from meshctl.host.ssh import SshHost
 from meshctl.host.wait import until
-from meshctl.topology import Node
-from meshctl.topology.document import Ssh
-
-ANNA = Holder("anna", "laptop7", "2026-11-20 11:40:51 UTC", "20261120T114051Z-reboot", "4711")
-BOB = replace(ANNA, who="bob", where="desk2")
-NAMES = ("node1", "node2", "node3")
-
-Operators = list[dict[str, SshHost]]
-
-
-class Locked(locked):
-    """Each host has a folder of its own, although all are this machine."""
-
-    def __init__(self, hosts: dict[str, SshHost], holder: Holder, limits: Limits) -> None:
-        super().__init__(hosts, holder, limits=limits)
-        make = self._make
-        self._make = lambda host: apart(make(host), limits)  # type: ignore[assignment]
-        self._locks = [self._make(hosts[name]) for name in sorted(hosts)]
-
-
-def apart(lock: HostLock, limits: Limits) -> HostLock:
-    own = replace(limits, folder=f"{limits.folder}-{lock.host.name}")
-    return HostLock(lock.host, lock._holder, own, on_lost=lock._on_lost, again=lock._again, say=lock._say)
-
-
-@pytest.fixture
-def limits(tmp_path: Path) -> Limits:
-    return Limits(folder=str(tmp_path / "lock"), beat=0.05, silence=20, host=30, settle=20)
-
-
-@pytest.fixture
-async def operators(node: Node, ssh: Ssh, known_hosts: KnownHosts) -> AsyncIterator[Operators]:
-    """Three hosts as each of two operators reaches them."""
-    async with AsyncExitStack() as stack:
-        yield [
-            {
-                name: await stack.enter_async_context(await connect(replace(node, name=name), ssh, known_hosts))
-                for name in NAMES
-            }
-            for _ in range(2)
-        ]
-
-
-def folder(limits: Limits, name: str) -> Path:
-    return Path(f"{limits.folder}-{name}")
+from tests.ssh.operators import ANNA, BOB, Locked, Operators, apart, of_host, pid_of_holder
 
 
 def go_down(limits: Limits, name: str) -> None:
     """The holder is killed, as every process is, and /run is empty afterwards."""
-    os.kill(int((folder(limits, name) / "holder").read_text().split()[1]), signal.SIGKILL)
-    shutil.rmtree(folder(limits, name))
+    own = of_host(limits, name)
+    os.kill(pid_of_holder(own), signal.SIGKILL)
+    shutil.rmtree(own.folder)
 
 
 async def test_the_run_goes_on_and_the_host_is_locked_again(operators: Operators, limits: Limits) -> None:
@@ -81,10 +30,10 @@ async def test_the_run_goes_on_and_the_host_is_locked_again(operators: Operators
             await mine["node1"].reconnect(seconds=5)
         assert lease.lost is None
         assert (await mine["node1"].run(["echo", "on"], reason="test")).stdout == "on\n"
-        shown = await look(others["node1"], replace(limits, folder=str(folder(limits, "node1"))))
+        shown = await look(others["node1"], of_host(limits, "node1"))
         assert shown
         assert shown.holder == ANNA
-    assert await look(others["node1"], replace(limits, folder=str(folder(limits, "node1")))) is None
+    assert await look(others["node1"], of_host(limits, "node1")) is None
 
 
 async def test_nobody_else_gets_the_lock_meanwhile(operators: Operators, limits: Limits) -> None:

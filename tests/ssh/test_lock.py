@@ -11,28 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from meshctl.errors import ConnectionLost, HostError, LockedError, LostLockError
+from meshctl.errors import HostError, LockedError, LostLockError
 from meshctl.host.base import text
 from meshctl.host.connect import connect
-from meshctl.host.holder import Holder
-from meshctl.host.hostlock import HostLock, Limits
+from meshctl.host.hostlock import Limits
 from meshctl.host.known_hosts import KnownHosts
 from meshctl.host.lock import break_lock, locked, look
-from meshctl.host.lockscripts import LOST, guard
+from meshctl.host.lockscripts import LOST
 from meshctl.host.ssh import SshHost
 from meshctl.host.wait import until
 from meshctl.topology import Node
 from meshctl.topology.document import Ssh
 from tests.ssh import fifo as fifos
+from tests.ssh.operators import ANNA, BOB, RESULTS, free, pid_of_holder, start_together
 from tests.ssh.sshd import Server
-
-ANNA = Holder("anna", "laptop7", "2026-11-20 11:40:51 UTC", "20261120T114051Z-bootstrap", "4711")
-BOB = replace(ANNA, who="bob", where="desk2")
-
-
-@pytest.fixture
-def limits(tmp_path: Path) -> Limits:
-    return Limits(folder=str(tmp_path / "lock"), beat=0.05, silence=20, host=30, settle=20)
 
 
 @pytest.fixture
@@ -40,19 +32,6 @@ async def other(node: Node, ssh: Ssh, known_hosts: KnownHosts, host: SshHost) ->
     """The same host, reached by the other operator."""
     async with await connect(node, ssh, known_hosts) as connected:
         yield connected
-
-
-def pid_of_holder(limits: Limits) -> int:
-    return int(Path(limits.folder, "holder").read_text().split()[1])
-
-
-async def free(host: SshHost, limits: Limits) -> None:
-    """Wait until nobody holds the lock."""
-
-    async def held() -> str:
-        return str(await look(host, limits) or "")
-
-    await until("the lock to be free", held, timeout=10, every=0.02)
 
 
 async def test_the_second_is_refused_with_the_words_of_the_first(host: SshHost, other: SshHost, limits: Limits) -> None:
@@ -229,42 +208,6 @@ async def test_a_change_that_does_not_end_is_named(
         await free(other, limits)
 
 
-@pytest.fixture
-async def hosts(
-    node: Node, ssh: Ssh, known_hosts: KnownHosts, tmp_path: Path
-) -> AsyncIterator[list[dict[str, SshHost]]]:
-    """Three hosts as each of two operators reaches them: one server, a lock of its own for each host."""
-    async with AsyncExitStack() as stack:
-        yield [
-            {
-                name: await stack.enter_async_context(await connect(replace(node, name=name), ssh, known_hosts))
-                for name in ("node1", "node2", "node3")
-            }
-            for _ in range(2)
-        ]
-
-
-RESULTS = ["refused", "won"]
-
-
-async def start_together(*leases: locked) -> list[str]:
-    both = asyncio.Event()
-
-    async def operator(lease: locked) -> str:
-        try:
-            async with lease:
-                await both.wait()
-                return "won"
-        except LockedError:
-            return "refused"
-
-    tasks = [asyncio.create_task(operator(lease)) for lease in leases]
-    async with asyncio.timeout(10):
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        both.set()
-        return await asyncio.gather(*tasks)
-
-
 async def test_of_two_that_start_together_one_wins(host: SshHost, other: SshHost, limits: Limits) -> None:
     for _ in range(20):
         leases = (locked({"node1": one}, holder, limits=limits) for one, holder in ((host, ANNA), (other, BOB)))
@@ -329,77 +272,6 @@ async def test_a_host_that_cannot_be_locked_says_why(host: SshHost, limits: Limi
         async with locked({"node1": host}, ANNA, limits=replace(limits, folder=str(tmp_path / "file/lock"))):
             pass
     assert host.guard is None
-
-
-def apart(lease: locked, limits: Limits) -> locked:
-    """A folder for each host, as the hosts are one machine here."""
-    for lock in lease._locks:
-        apart_one(lock, limits)
-    return lease
-
-
-def apart_one(lock: HostLock, limits: Limits) -> HostLock:
-    folder = f"{limits.folder}.{lock.host.name}"
-    lock._limits = replace(limits, folder=folder)
-    lock.before = guard(folder, lock.epoch)
-    return lock
-
-
-async def test_a_lock_on_one_of_several_hosts_frees_all(hosts: list[dict[str, SshHost]], limits: Limits) -> None:
-    mine, theirs = hosts
-    async with apart(locked({"node3": theirs["node3"]}, BOB, limits=limits), limits):
-        with pytest.raises(LockedError, match="node3: locked by bob"):
-            async with apart(locked(mine, ANNA, limits=limits), limits):
-                pass
-        assert all(host.guard is None for host in mine.values())
-        async with apart(locked({name: mine[name] for name in ("node1", "node2")}, ANNA, limits=limits), limits):
-            pass
-
-
-async def test_of_two_that_start_together_on_several_hosts_one_wins(
-    hosts: list[dict[str, SshHost]], limits: Limits
-) -> None:
-    for _ in range(20):
-        assert sorted(await start_together(*(apart(locked(h, ANNA, limits=limits), limits) for h in hosts))) == RESULTS
-
-
-async def test_a_host_that_is_lost_does_not_stop_the_others(hosts: list[dict[str, SshHost]], limits: Limits) -> None:
-    """Nobody else can have all hosts while one is locked; see docs/operations/locking.md."""
-    mine, theirs = hosts
-    async with apart(locked(mine, ANNA, limits=limits), limits):
-        mine["node1"]._channels.connection.abort()
-        with pytest.raises(ConnectionLost):
-            await mine["node1"].run(["true"], reason="test")
-        assert (await mine["node2"].run(["echo", "on"], reason="test")).stdout == "on\n"
-        await free(theirs["node1"], replace(limits, folder=f"{limits.folder}.node1"))
-        with pytest.raises(LockedError, match=r"node[23]: locked by anna"):
-            async with apart(locked(theirs, BOB, limits=limits), limits):
-                pass
-
-
-@pytest.mark.parametrize("seen", [True, False])
-async def test_a_new_connection_has_the_lock_again(
-    hosts: list[dict[str, SshHost]],
-    limits: Limits,
-    seen: bool,  # noqa: FBT001
-) -> None:
-    """Whether the host has noticed the end of the old one or not."""
-    mine, theirs = hosts
-    lease = apart(locked(mine, ANNA, limits=limits), limits)
-    make = lease._make
-    lease._make = lambda host: apart_one(make(host), limits)  # type: ignore[assignment]
-    async with lease:
-        old = lease._locks[0]
-        assert old._dialogue
-        if not seen:
-            os.kill(pid_of_holder(old._limits), signal.SIGSTOP)  # so it can't see that its stdin ends
-        await mine["node1"].reconnect()
-        await asyncio.wait({old._dialogue.closed})
-        assert (await mine["node1"].run(["echo", "on"], reason="test")).stdout == "on\n"
-        assert lease._locks[0].epoch != old.epoch
-        with pytest.raises(LockedError, match="node1: locked by anna"):
-            async with apart(locked(theirs, BOB, limits=limits), limits):
-                pass
 
 
 async def test_the_only_host_stays_lost_after_a_new_connection(host: SshHost, limits: Limits) -> None:
