@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
+from meshctl.roles.frr.igps import speaking
 from meshctl.topology import End, Port, Topology
 
 from .parse import ospf_nics
@@ -40,11 +41,13 @@ class Plug:
 
     host: Host
     port: Port
+    cost: str = "ip ospf cost"
+    """The line of configuration that sets a cost, without the number."""
 
     @property
     def normal(self) -> str:
         """The line of configuration that gives the cost that the topology has."""
-        return "no ip ospf cost" if self.port.cost is None else f"ip ospf cost {self.port.cost}"
+        return f"no {self.cost}" if self.port.cost is None else f"{self.cost} {self.port.cost}"
 
     async def arm(self) -> None:
         """From now on the host puts everything back by itself, after RESTORED_AFTER seconds."""
@@ -52,7 +55,7 @@ class Plug:
 
     async def raise_cost(self) -> None:
         """Nothing takes the link any more that has another way."""
-        argv = ["sh", "-c", _COST, "sh", self.port.nic, f"ip ospf cost {NO_TRANSIT}"]
+        argv = ["sh", "-c", _COST, "sh", self.port.nic, f"{self.cost} {NO_TRANSIT}"]
         await self.host.run(argv, reason="traffic is to leave this link before it goes down")
 
     async def lower_cost(self) -> None:
@@ -84,7 +87,8 @@ class Plug:
 
 def plug(topology: Topology, hosts: Mapping[str, Host], end: End) -> Plug:
     """The plug at that end of a cable."""
-    return Plug(hosts[end.node], next(port for port in topology.node(end.node).ports if port.nic == end.nic))
+    port = next(port for port in topology.node(end.node).ports if port.nic == end.nic)
+    return Plug(hosts[end.node], port, speaking(topology)[0].cost)
 
 
 @dataclass(frozen=True)

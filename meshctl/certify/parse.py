@@ -11,14 +11,14 @@ _MEGA = 1e6
 
 @parser
 def ospf_nics(text: str) -> list[str]:
-    """`ip -j -4 route show`: the NIC of every next hop of every route that OSPF has installed.
+    """`ip -j -4 route show`: the NIC of every next hop of every route that OSPF or OpenFabric has installed.
 
-    Without names in /etc/iproute2 the protocol is its number, 188.
+    Without names in /etc/iproute2 the protocol is its number, 188 or 197.
     """
     routes = json.loads(text)
     if not isinstance(routes, list):
         raise ValueError("a JSON list expected")  # noqa: TRY004  (callers know one error)
-    entries = [route for route in routes if route.get("protocol") in {"ospf", "188"}]
+    entries = [route for route in routes if route.get("protocol") in {"ospf", "188", "openfabric", "197"}]
     hops = [hop for route in entries for hop in (route.get("nexthops") or [route])]
     return [str(hop["dev"]) for hop in hops]
 

@@ -50,6 +50,8 @@ async def rehearse(cluster: Cluster, dead: Collection[int], say: Say) -> tuple[C
 
 
 async def _one(cluster: Cluster, index: int, dead: Collection[int], *, planned: bool) -> Cut:
+    if cluster.topology.routing.protocol == "static":
+        return Cut(index, planned, skipped="routes are static: nothing but the carrier would be tried")
     if index in dead:
         return Cut(index, planned, skipped="it carries nothing")
     if why := isolates(cluster.topology, index, dead):

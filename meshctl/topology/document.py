@@ -166,6 +166,16 @@ class UplinkSection(Section):
     dns: list[Address] = Field(default_factory=list, description="Name servers handed to instances.")
 
 
+class Routing(Section):
+    """How every host learns the way to every loopback."""
+
+    protocol: Literal["ospf", "openfabric", "static"] = Field(
+        "ospf",
+        description="openfabric: fabricd with OSPF's hello and dead intervals; static: no daemon, full mesh only, "
+        "a dead cable is noticed by its lost carrier alone.",
+    )
+
+
 class Ospf(Section):
     """FRR's OSPF."""
 
@@ -186,6 +196,11 @@ class Ospf(Section):
     def signed(self) -> bool:
         """Whether packets are signed."""
         return self.authentication != "none"
+
+    @property
+    def missed(self) -> int:
+        """Hellos in a dead interval, and at least two."""
+        return max(2, -(-self.dead // self.hello))
 
 
 class Bfd(Section):
@@ -323,6 +338,7 @@ class Document(Section):
     )
     mesh: MeshSection
     uplink: UplinkSection | None = Field(None, description="Without it there are no OVN networks with a way out.")
+    routing: Routing = Routing()
     ospf: Ospf = Ospf()
     bfd: Bfd = Bfd()
     ovn: Ovn = Ovn()

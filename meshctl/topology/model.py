@@ -15,6 +15,7 @@ from meshctl.topology.document import (
     Ovn,
     Packages,
     RendererName,
+    Routing,
     Secrets,
     Smoke,
     Ssh,
@@ -185,6 +186,7 @@ class Topology:
     loopbacks: IPv4Network
     links: IPv4Network
     uplink: Uplink | None
+    routing: Routing
     ospf: Ospf
     bfd: Bfd
     ovn: Ovn

@@ -63,7 +63,8 @@ class _Resolver:
         return Topology(
             source=source, cluster=doc.cluster, ssh=doc.ssh, nodes=tuple(sorted(nodes, key=lambda n: n.id)),
             cables=tuple(one.cable for one in strung), loopbacks=doc.mesh.loopbacks, links=doc.mesh.links,
-            uplink=uplink, ospf=doc.ospf, bfd=doc.bfd, ovn=doc.ovn, ceph=doc.ceph, incus=doc.incus, smoke=doc.smoke,
+            uplink=uplink, routing=doc.routing,
+            ospf=doc.ospf, bfd=doc.bfd, ovn=doc.ovn, ceph=doc.ceph, incus=doc.incus, smoke=doc.smoke,
             secrets=doc.secrets, packages=doc.packages, certify=doc.certify, timeouts=doc.timeouts,
         )  # fmt: skip
 

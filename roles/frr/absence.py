@@ -14,7 +14,7 @@ from . import parse
 from .igp import Igp
 from .igps import speaking
 from .judge import ROUTES
-from .role import RUNNING
+from .vty import RUNNING
 
 SETTLED = 10.0
 """Seconds for all others to route around the host; it takes one."""
@@ -25,6 +25,8 @@ async def drain(node: Node, host: Host, cluster: Cluster) -> None:
 
     It is in the running configuration only: a reboot forgets it.
     """
+    if not speaking(cluster.topology):
+        return  # static: every two hosts have a cable of their own
     running = parse.running((await host.query(RUNNING)).stdout)[1]
     for igp in speaking(cluster.topology):
         if not _avoided(igp, running):
@@ -44,6 +46,8 @@ async def drain(node: Node, host: Host, cluster: Cluster) -> None:
 async def restore(node: Node, host: Host, cluster: Cluster) -> None:
     """Announce the links at their own cost again; start FRR if it was stopped."""
     del node
+    if not speaking(cluster.topology):
+        return
     if "ActiveState=active" not in (await host.query(["systemctl", "show", "-p", "ActiveState", "frr.service"])).stdout:
         await host.run(["systemctl", "start", "frr.service"], reason="FRR does not run", timeout=GOODBYE)
     running = parse.running((await host.query(RUNNING)).stdout)[1]

@@ -58,6 +58,9 @@ class Route:
     destination: str
     protocol: str
     source: str
+    nic: str = ""
+    """"" where there are several next hops."""
+    metric: int = 0
 
 
 @parser
@@ -114,6 +117,13 @@ def undone(line: str) -> str:
 
 
 @parser
+def enabled(text: str) -> frozenset[str]:
+    """The daemons that /etc/frr/daemons switches on, and zebra, which always runs."""
+    lines = (line.partition("=") for line in text.splitlines())
+    return frozenset({"zebra", *(name.strip() for name, _, value in lines if value.strip() == "yes")})
+
+
+@parser
 def routing_key(text: str) -> str:
     """The key in our key chain; "" when this configuration has none."""
     chain, number, word = _KEY_LINE
@@ -167,10 +177,19 @@ def bfd_peers(value: Any) -> tuple[BfdPeer, ...]:
 @parser
 def routes(text: str) -> tuple[Route, ...]:
     """`ip -j -4 route show`, or -6."""
-    return tuple(Route(str(e["dst"]), str(e.get("protocol", "")), str(e.get("prefsrc", ""))) for e in _list(text))
+    return tuple(
+        Route(
+            destination=str(entry["dst"]),
+            protocol=str(entry.get("protocol", "")),
+            source=str(entry.get("prefsrc", "")),
+            nic=str(entry.get("dev", "")),
+            metric=entry.get("metric", 0),
+        )
+        for entry in _list(text)
+    )
 
 
-def _list(text: str) -> list[dict[str, object]]:
+def _list(text: str) -> list[dict[str, Any]]:
     value = json.loads(text)
     if not isinstance(value, list):
         raise ValueError("a JSON list expected")  # noqa: TRY004  (callers know one error)

@@ -1,55 +1,42 @@
-"""OSPF over every cable, BFD beside it, and the loopback as the address that survives a cut cable."""
+"""A routing protocol over every cable, BFD beside it, and the loopback as the address that survives a cut cable."""
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from meshctl.cluster import Cluster
-from meshctl.errors import CommandError, RefusedError
-from meshctl.host.base import Files, Host, text
+from meshctl.host.base import File, Files, Host, text
 from meshctl.roles.base import Problem, Role
+from meshctl.roles.removal import erase, stop
 from meshctl.roles.templates import environment
 from meshctl.topology import Node, Topology
 
-from . import key, parse
-from .igps import speaking
+from . import key, parse, static, vty
+from .igp import Igp
+from .igps import ALL, speaking
 from .judge import ROUTES, Look, judge, other_key, unreachable
+from .openfabric import system_id
+from .vty import CONF, DAEMONS, OURS, UNIT, Seen
 
 T = TypeVar("T")
 
-CONF = "/etc/frr/frr.conf"
-UNIT = "frr.service"
 
-# Starting vtysh costs more than all its answers: ask everything at once.
-RUNNING = ("vtysh", "-c", "show daemons", "-c", "show running-config")
 PEERS = "show bfd peers json"
-
-# Through a pipe, because sshd may give a command a socket as stdin, and a socket can't be opened as /dev/stdin.
-_CHECK = "cat | vtysh -C -f /dev/stdin"
+_END = "end\n"
 
 # All at once: the whole look costs no more than the slowest answer, 1 s when somebody is silent.
 _PING = 'from=$1; shift; for to; do ping -n -q -c 1 -W 1 -I "$from" "$to" >/dev/null 2>&1 || echo "$to" & done; wait'
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What `apply` found on a host."""
-
-    active: bool
-    enabled: bool
-    daemons: frozenset[str]
-    running: str
-    saved: str | None
-
-
 class Frr(Role):
-    """FRR with OSPF and BFD."""
+    """FRR with OSPF or OpenFabric, and BFD; or static routes without FRR."""
 
     name: ClassVar[str] = "frr"
     summary: ClassVar[str] = "OSPF and BFD over every cable; every loopback reaches every other"
     needs: ClassVar[frozenset[str]] = frozenset({"system", "links"})
     poll: ClassVar[float] = 0.1
+    patience: ClassVar[float] = static.OTHERS
+    """Seconds until the other hosts must have come as far as this one."""
 
     def __init__(self, topology: Topology) -> None:
         super().__init__(topology)
@@ -59,16 +46,13 @@ class Frr(Role):
 
     def render(self, node: Node) -> Files:
         """frr.conf and the list of daemons; before `prepare`, with a placeholder for the routing key."""
-        env = environment(__package__)
-        topology = self.topology
-        conf = env.get_template("frr.conf.j2").render(
-            node=node, igps=self._igps, ospf=topology.ospf, bfd=topology.bfd, key_chain=self._key_chain()
-        )
-        daemons = env.get_template("daemons.j2").render(needed=self._needed)
-        return {
-            CONF: text(conf, mode=0o640, owner="frr", group="frr", secret=topology.ospf.signed),
-            "/etc/frr/daemons": text(daemons, mode=0o640, owner="frr", group="frr"),
-        }
+        return self._render(node, self._igps) if self._igps else static.render(self.topology, node)
+
+    def _render(self, node: Node, igps: Sequence[Igp]) -> Files:
+        env, topology = environment(__package__), self.topology
+        facts = {"ospf": topology.ospf, "bfd": topology.bfd, "key_chain": self._key_chain(), "system_id": system_id}
+        conf = env.get_template("frr.conf.j2").render(node=node, igps=igps, **facts)
+        return {CONF: _file(conf, secret=topology.ospf.signed), DAEMONS: _file(_daemons(igps))}
 
     def _key_chain(self) -> str:
         if not self.topology.ospf.signed:
@@ -82,50 +66,103 @@ class Frr(Role):
             self._key = await key.find(cluster, CONF)
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
-        """Write the files; start FRR if OSPF isn't running, reload it if it runs something else.
+        """Write the files; start FRR if its daemons don't run, reload it if it runs something else.
 
-        Raises RefusedError when FRR carries a configuration that meshctl didn't make, CommandError when this FRR
-        doesn't understand the new one (which then is not installed).
+        Another protocol takes over before the former one ends. Raises RefusedError when FRR carries a configuration
+        that meshctl didn't make, CommandError when this FRR doesn't understand the new one (which then is not
+        installed), WaitError when the other hosts don't follow to another protocol.
         """
         if self.topology.ospf.signed and not self._key:
             raise RuntimeError("prepare comes before apply")
+        if not self._igps:
+            await static.apply(self.topology, node, host)
+            await self._without(node, host, cluster)
+            return
+        seen = await vty.observe(host)
+        vty.refuse_foreign(host, seen)
         files = self.render(node)
+        if seen.active and self._lacking(seen) and seen.daemons & _speakers() - self._needed:
+            await self._beside(node, host, seen, files)
+            seen = await vty.observe(host)
+        await self._converge(host, seen, files)
+        if seen.static:
+            await host.until("FRR's routes", lambda: self._unrouted(node, host), timeout=self.patience, every=0.3)
+            await static.leave(host, list(seen.static))
+
+    async def _without(self, node: Node, host: Host, cluster: Cluster) -> None:
+        """Routes are static on this host; end FRR once they are on all."""
+        if (await host.query(OURS, ok=None)).ok:
+            await static.wait_for_others(node, cluster, host, self.patience)
+            await stop(host, UNIT, reason="routes are static")
+            await erase(host, CONF, DAEMONS, reason="routes are static")
+
+    async def _beside(self, node: Node, host: Host, seen: Seen, files: Files) -> None:
+        """Let the new protocol find its neighbours while the former one still brings the routes."""
+        both = {
+            CONF: _file(_joined(files[CONF], seen.saved or ""), secret=self.topology.ospf.signed),
+            DAEMONS: _file(_daemons([*self._igps, *(igp for igp in ALL if igp.daemon in seen.daemons)])),
+        }
+        await self._converge(host, seen, both)
+
+        async def probe() -> str:
+            look = await self._look(node, host)
+            found = {a.nic for igp in self._igps for a in look.adjacencies[igp.label] or () if a.state == igp.up}
+            lonely = sorted({port.nic for port in node.ports} - found)
+            return f"none on {', '.join(lonely)} (run bootstrap on all hosts)" if lonely else ""
+
+        await host.until(f"neighbours of {self._igps[0].label}", probe, timeout=self.patience, every=0.3)
+
+    def _lacking(self, seen: Seen) -> frozenset[str]:
+        return self._needed - seen.daemons
+
+    async def _converge(self, host: Host, seen: Seen, files: Files) -> None:
         wanted = files[CONF].content.decode()
-        seen = await _observe(host)
-        _refuse_foreign(host, seen)
         if seen.saved != wanted:
-            await _check_syntax(host, wanted)
+            await vty.check_syntax(host, wanted)
         written = await host.put(files)
         if not seen.enabled:
             await host.run(["systemctl", "enable", UNIT], reason="FRR would not start at boot")
-        if not (seen.active and seen.daemons >= self._needed):
-            await _restart(host, self._needed - seen.daemons)
+        # A daemon that should run already has died; one that is new is started by a reload, if any other routes.
+        died = self._lacking(seen) & seen.switched_on
+        if not seen.active or died or not seen.daemons & _speakers():
+            await vty.restart(host, self._lacking(seen))
         elif difference := parse.differences(wanted, seen.running):
             await self._adapt(host, wanted, seen.running)
             await host.run(["systemctl", "reload", UNIT], reason=f"the running configuration {difference}")
-        elif "/etc/frr/daemons" in written:
+        elif DAEMONS in written:
             await host.run(["systemctl", "reload", UNIT], reason="the list of daemons differs")
         else:
             return
-        await host.until("FRR's configuration", lambda: _difference(host, wanted), timeout=20, every=0.1)
+        await host.until("FRR's configuration", lambda: vty.difference(host, wanted), timeout=20, every=0.1)
+
+    async def _unrouted(self, node: Node, host: Host) -> str:
+        look = await self._look(node, host)
+        missing = [problem.what for problem in judge(self.topology, node, look) if "route" in problem.what]
+        return "; ".join(missing)
 
     async def _adapt(self, host: Host, wanted: str, running: str) -> None:
         """What has to be done before frr-reload: what it can't do, and what it would do for everybody to see."""
-        await _clear_strangers(host, parse.strangers(wanted, running))
+        await vty.clear_strangers(host, parse.strangers(wanted, running))
         if self._key and parse.routing_key(running) != self._key:
             reason = "the running configuration has another routing key, or none"
             await key.install(host, self._key_chain(), reason=reason)
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every adjacency Full on both ends and no other, BFD up, kernel routes, and pings between all loopbacks."""
-        looks = await cluster.each(self._look)
-        problems = [p for node in self.topology.nodes for p in judge(self.topology, node, looks[node.name])]
+        problems = await self._problems(cluster)
         if problems:
             return [*problems, *await self._other_keys(cluster)]
         silent = await cluster.each(self._silent)
         return [
             unreachable(self.topology, node, address) for node in self.topology.nodes for address in silent[node.name]
         ]
+
+    async def _problems(self, cluster: Cluster) -> list[Problem]:
+        if not self._igps:
+            found = await cluster.each(lambda node, host: static.problems(self.topology, node, host))
+            return [problem for problems in found.values() for problem in problems]
+        looks = await cluster.each(self._look)
+        return [p for node in self.topology.nodes for p in judge(self.topology, node, looks[node.name])]
 
     async def _other_keys(self, cluster: Cluster) -> list[Problem]:
         strangers = await key.strangers(cluster.hosts) if self.topology.ospf.signed else {}
@@ -154,62 +191,21 @@ class Frr(Role):
         return tuple((await host.query(["sh", "-c", _PING, "sh", str(node.loopback), *others])).stdout.split())
 
 
-async def _observe(host: Host) -> _Seen:
-    unit, running, saved = await asyncio.gather(
-        host.query(["systemctl", "show", UNIT, "-p", "ActiveState,UnitFileState"]),
-        host.query(RUNNING, ok=None),
-        host.read(CONF),
-    )
-    daemons, configuration = parse.running(running.stdout if running.ok else "")
-    return _Seen(
-        active="ActiveState=active" in unit.stdout,
-        enabled="UnitFileState=enabled" in unit.stdout,
-        daemons=daemons,
-        running=configuration,
-        saved=saved,
-    )
+def _speakers() -> frozenset[str]:
+    return frozenset(igp.daemon for igp in ALL)
 
 
-def _refuse_foreign(host: Host, seen: _Seen) -> None:
-    for where, content in ((CONF, seen.saved or ""), ("the running FRR", seen.running)):
-        if line := parse.foreign(content):
-            raise RefusedError(
-                host.name,
-                f"{where} has a configuration that meshctl did not make: `{line}`",
-                advice=f"Move {CONF} away and run `systemctl restart frr`, then try again.",
-            )
+def _daemons(igps: Sequence[Igp]) -> str:
+    return environment(__package__).get_template("daemons.j2").render(needed={igp.daemon for igp in igps})
 
 
-async def _check_syntax(host: Host, conf: str) -> None:
-    """Let FRR read the configuration without using it."""
-    argv = ["sh", "-c", _CHECK]
-    result = await host.query(argv, stdin=conf.encode(), ok=None)
-    if not result.ok:
-        advice = "Nothing was changed. Compare FRR's version with the versions that meshctl supports."
-        raise CommandError(
-            host.name, argv, result.status, parse.redacted(result.stderr or result.stdout), advice=advice
-        )
+def _file(content: str, *, secret: bool = False) -> File:
+    return text(content, mode=0o640, owner="frr", group="frr", secret=secret)
 
 
-async def _clear_strangers(host: Host, lines: list[tuple[str, str]]) -> None:
-    """Take back what was configured by hand on other interfaces; a reload can't (see parse.strangers)."""
-    for interface, line in lines:
-        argv = ["vtysh", "-c", "configure terminal", "-c", interface, "-c", parse.undone(line)]
-        await host.run(argv, reason=f"the running configuration has `{interface} / {parse.redacted(line)}`")
-
-
-async def _restart(host: Host, lacking: frozenset[str]) -> None:
-    # The unit allows three starts in three minutes (StartLimitBurst=3); the fourth fails until the count is reset.
-    missing = ", ".join(sorted(lacking))
-    reason = f"not running: {missing}" if missing else "FRR's unit is not active"
-    await host.run(["systemctl", "reset-failed", UNIT], reason=reason)
-    await host.run(["systemctl", "restart", UNIT], reason=reason)
-
-
-async def _difference(host: Host, wanted: str) -> str:
-    answer = await host.query(RUNNING, ok=None)
-    daemons, configuration = parse.running(answer.stdout if answer.ok else "")
-    return parse.differences(wanted, configuration) if daemons else "FRR does not answer"
+def _joined(new: File, former: str) -> str:
+    """Both configurations in one: what has the same name in both is the new one's, because it comes last."""
+    return f"{former.removesuffix(_END)}{new.content.decode()}"
 
 
 def peers(answers: Sequence[Any]) -> tuple[parse.BfdPeer, ...] | None:

@@ -10,7 +10,7 @@ from meshctl.roles.condition import Condition, Disease, Finding, Part, State, ju
 from meshctl.roles.parsing import understand
 from meshctl.topology import Node, Port, Topology
 
-from . import key, parse
+from . import key, parse, static
 from .igp import Igp, Interface, Speaker
 from .igps import speaking
 from .judge import ROUTES
@@ -46,10 +46,26 @@ class Look:
 async def condition(cluster: Cluster) -> Condition:
     """Two commands per host, and one more where packets are signed."""
     topology = cluster.topology
+    if not speaking(topology):
+        return await _static(cluster)
     answers, silent = split(await cluster.each(lambda _node, host: told(_look(topology, host))))
     if not answers:
         return nobody(silent)
     return judge(topology, answers, silent, await _keys(cluster, answers))
+
+
+async def _static(cluster: Cluster) -> Condition:
+    asking = cluster.each(lambda node, host: told(static.problems(cluster.topology, node, host)))
+    found, silent = split(await asking)
+    if not found:
+        return nobody(silent)
+    problems = tuple(problem for own in found.values() for problem in own)
+    return Condition(
+        State.DEGRADED if problems or silent else State.HEALTHY,
+        f"static routes, {len(problems)} faults" if problems else "static routes",
+        nodes={**judged(found, problems, {}), **silent},
+        problems=problems,
+    )
 
 
 async def _keys(cluster: Cluster, answers: Mapping[str, Look]) -> Mapping[str, tuple[str, ...]]:

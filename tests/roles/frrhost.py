@@ -5,7 +5,9 @@ from pathlib import Path
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host, text
 from meshctl.host.fake import FakeHost
-from meshctl.roles.frr.role import CONF, Frr
+from meshctl.roles.frr import parse
+from meshctl.roles.frr.role import Frr
+from meshctl.roles.frr.vty import CONF, DAEMONS
 from meshctl.state import StateFolder
 from meshctl.topology import Topology
 
@@ -20,6 +22,7 @@ class FrrHost(FakeHost):
         self.files[CONF] = text(saved, mode=0o640, owner="frr", group="frr")
         self.on("systemctl show *", "ActiveState=active\nUnitFileState=enabled\n")
         self.runs("mgmtd zebra watchfrr staticd", "frr version 10.3\nhostname x\n")
+        self.on("sh -c for pattern*50-meshctl-static.conf*")
         self.on("sh -c cat | vtysh -C -f /dev/stdin")
         self.on("systemctl reset-failed frr.service")
         self.on("systemctl restart frr.service", then=self.start)
@@ -27,7 +30,8 @@ class FrrHost(FakeHost):
 
     def start(self) -> None:
         self.on("systemctl show *", "ActiveState=active\nUnitFileState=enabled\n")
-        self.runs("mgmtd zebra ospfd watchfrr staticd bfdd", self.files[CONF].content.decode())
+        switched_on = parse.enabled(self.files[DAEMONS].content.decode())
+        self.runs(" ".join(sorted({"mgmtd", "watchfrr", "staticd", *switched_on})), self.files[CONF].content.decode())
 
     def runs(self, daemons: str, configuration: str) -> None:
         self.on("vtysh -c show daemons -c show running-config", f" {daemons}\n{configuration}")

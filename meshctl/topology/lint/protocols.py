@@ -1,6 +1,7 @@
-"""OSPF and BFD."""
+"""Routing and BFD."""
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from meshctl.topology.lint.rules import Hit, Severity, rule
 from meshctl.topology.model import Topology
@@ -34,7 +35,7 @@ def bfd_missing(topology: Topology) -> Iterator[Hit]:
     Without it, a cable that passes nothing, or only one direction, but keeps its carrier loses traffic until OSPF's
     dead interval has passed.
     """
-    if not topology.bfd.enabled:
+    if not topology.bfd.enabled and topology.routing.protocol != "static":
         yield ("bfd", "profile"), f"a link that dies silently loses traffic for up to {topology.ospf.dead} s"
 
 
@@ -50,3 +51,62 @@ def redistributed_loopback(topology: Topology) -> Iterator[Hit]:
         if prefix.prefixlen == prefix.max_prefixlen and owners:
             text = f"{prefix.network_address} is a loopback ({', '.join(owners)}), which is advertised anyway"
             yield ("ospf", "redistribute", i), f"{text}; list the prefixes of virtual machines"
+
+
+@rule(Severity.ERROR)
+def routing_options(topology: Topology) -> Iterator[Hit]:
+    """What is stated for OSPF or BFD is something that the routing protocol has.
+
+    FRR's fabricd signs packets with MD5 or not at all, and static routes have neither costs nor timers. A setting
+    without effect would be believed in.
+    """
+    protocol = topology.routing.protocol
+    if protocol == "ospf":
+        return
+    if topology.ospf.signed:
+        yield ("ospf", "authentication"), f"{protocol} has no signed packets; use `routing: {{protocol: ospf}}`"
+    if topology.ospf.redistribute:
+        yield ("ospf", "redistribute"), f"{protocol} advertises no kernel routes; use `routing: {{protocol: ospf}}`"
+    for i, cable in enumerate(topology.cables):
+        if protocol == "static" and cable.cost is not None:
+            yield (
+                ("cables", i, "cost"),
+                "static routes have no cost; of parallel cables the first is preferred",
+            )
+
+
+@rule(Severity.ERROR)
+def static_full_mesh(topology: Topology) -> Iterator[Hit]:
+    """With static routes every two hosts have a cable.
+
+    A static route doesn't know what is dead two cables away. Over a third host it is only safe as the second choice,
+    when that host's own cable to the target is known to be there.
+    """
+    if topology.routing.protocol == "static":
+        wired = {frozenset((cable.a.node, cable.b.node)) for cable in topology.cables}
+        for a, b in combinations([node.name for node in topology.nodes], 2):
+            if frozenset((a, b)) not in wired:
+                yield ("routing", "protocol"), f"{a} and {b} have no cable; use `protocol: ospf`"
+
+
+@rule(Severity.ERROR)
+def static_renderer(topology: Topology) -> Iterator[Hit]:
+    """Static routes need systemd-networkd.
+
+    They are kept in its files, beside the addresses of the cables; another program would not read them.
+    """
+    if topology.routing.protocol == "static":
+        for node in topology.nodes:
+            if node.renderer not in {"auto", "networkd"}:
+                yield ("nodes", node.name, "renderer"), f"{node.renderer} keeps no static routes; use networkd, or ospf"
+
+
+@rule(Severity.WARNING)
+def static_is_blind(topology: Topology) -> Iterator[Hit]:
+    """Routes are dynamic.
+
+    Static routes leave a cable only when its carrier is lost at their own end. One that passes nothing, or only one
+    direction, loses traffic until somebody pulls it; and no second dead cable is survived.
+    """
+    if topology.routing.protocol == "static":
+        yield ("routing", "protocol"), "a link that dies silently loses traffic until somebody notices"

@@ -11,7 +11,8 @@ from meshctl.cluster import Cluster
 from meshctl.errors import SecretsError
 from meshctl.host.fake import FakeHost
 from meshctl.roles.frr import key, parse
-from meshctl.roles.frr.role import CONF, Frr
+from meshctl.roles.frr.role import Frr
+from meshctl.roles.frr.vty import CONF
 from meshctl.state import StateFolder, VolatileState
 from meshctl.topology import Topology
 from tests.roles import golden

@@ -38,8 +38,8 @@ def test_bfd_sessions_of_a_lab_host() -> None:
 
 def test_routes_of_a_lab_host() -> None:
     found = parse.routes(data("routes.json"))
-    assert parse.Route("10.50.1.2", "ospf", "10.50.1.1") in found
-    assert parse.Route("192.168.11.0/30", "kernel", "192.168.11.1") in found
+    assert parse.Route("10.50.1.2", "ospf", "10.50.1.1", "eth1", 20) in found
+    assert parse.Route("192.168.11.0/30", "kernel", "192.168.11.1", "eth1") in found
 
 
 def test_daemons_and_configuration_of_a_lab_host() -> None:

@@ -13,7 +13,8 @@ from meshctl.errors import CommandError, RefusedError
 from meshctl.host.base import Result
 from meshctl.host.fake import FakeHost
 from meshctl.roles.frr import parse
-from meshctl.roles.frr.role import CONF, Frr
+from meshctl.roles.frr.role import Frr
+from meshctl.roles.frr.vty import CONF
 from meshctl.state import StateFolder
 from meshctl.topology import Node, Topology
 from meshctl.topology.document import Bfd

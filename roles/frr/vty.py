@@ -1,0 +1,101 @@
+"""FRR on one host: what runs, with what, and how it is changed."""
+
+import asyncio
+from dataclasses import dataclass
+
+from meshctl.errors import CommandError, RefusedError
+from meshctl.host.base import Host
+
+from . import parse, static
+
+CONF = "/etc/frr/frr.conf"
+DAEMONS = "/etc/frr/daemons"
+UNIT = "frr.service"
+OURS = ("grep", "-qs", "meshctl", CONF)
+
+# Starting vtysh costs more than all its answers: ask everything at once.
+RUNNING = ("vtysh", "-c", "show daemons", "-c", "show running-config")
+
+# Through a pipe, because sshd may give a command a socket as stdin, and a socket can't be opened as /dev/stdin.
+_CHECK = "cat | vtysh -C -f /dev/stdin"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found on a host."""
+
+    active: bool
+    enabled: bool
+    daemons: frozenset[str]
+    running: str
+    saved: str | None
+    switched_on: frozenset[str]
+    """The daemons that its list has, whether they run or not."""
+    static: tuple[str, ...]
+    """Files of static routes that another run has left."""
+
+
+async def observe(host: Host) -> Seen:
+    """Look at all of it at once."""
+    unit, running, saved, daemons_file, left = await asyncio.gather(
+        host.query(["systemctl", "show", UNIT, "-p", "ActiveState,UnitFileState"]),
+        host.query(RUNNING, ok=None),
+        host.read(CONF),
+        host.read(DAEMONS),
+        static.leftovers(host),
+    )
+    daemons, configuration = parse.running(running.stdout if running.ok else "")
+    return Seen(
+        active="ActiveState=active" in unit.stdout,
+        enabled="UnitFileState=enabled" in unit.stdout,
+        daemons=daemons,
+        running=configuration,
+        saved=saved,
+        switched_on=parse.enabled(daemons_file or ""),
+        static=tuple(left),
+    )
+
+
+def refuse_foreign(host: Host, seen: Seen) -> None:
+    """Raise RefusedError when somebody else has configured this FRR."""
+    for where, content in ((CONF, seen.saved or ""), ("the running FRR", seen.running)):
+        if line := parse.foreign(content):
+            raise RefusedError(
+                host.name,
+                f"{where} has a configuration that meshctl did not make: `{line}`",
+                advice=f"Move {CONF} away and run `systemctl restart frr`, then try again.",
+            )
+
+
+async def check_syntax(host: Host, conf: str) -> None:
+    """Let FRR read the configuration without using it. Raises CommandError when it doesn't understand it."""
+    argv = ["sh", "-c", _CHECK]
+    result = await host.query(argv, stdin=conf.encode(), ok=None)
+    if not result.ok:
+        advice = "Nothing was changed. Compare FRR's version with the versions that meshctl supports."
+        raise CommandError(
+            host.name, argv, result.status, parse.redacted(result.stderr or result.stdout), advice=advice
+        )
+
+
+async def clear_strangers(host: Host, lines: list[tuple[str, str]]) -> None:
+    """Take back what was configured by hand on other interfaces; a reload can't (see parse.strangers)."""
+    for interface, line in lines:
+        argv = ["vtysh", "-c", "configure terminal", "-c", interface, "-c", parse.undone(line)]
+        await host.run(argv, reason=f"the running configuration has `{interface} / {parse.redacted(line)}`")
+
+
+async def restart(host: Host, lacking: frozenset[str]) -> None:
+    """Start FRR, or start it again because daemons are missing."""
+    # The unit allows three starts in three minutes (StartLimitBurst=3); the fourth fails until the count is reset.
+    missing = ", ".join(sorted(lacking))
+    reason = f"not running: {missing}" if missing else "FRR's unit is not active"
+    await host.run(["systemctl", "reset-failed", UNIT], reason=reason)
+    await host.run(["systemctl", "restart", UNIT], reason=reason)
+
+
+async def difference(host: Host, wanted: str) -> str:
+    """How the running configuration differs from the wanted one; "" when it doesn't."""
+    answer = await host.query(RUNNING, ok=None)
+    daemons, configuration = parse.running(answer.stdout if answer.ok else "")
+    return parse.differences(wanted, configuration) if daemons else "FRR does not answer"
