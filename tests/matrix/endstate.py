@@ -180,7 +180,9 @@ def _members(text: str) -> list[str]:
 def _rows(text: str) -> list[str]:
     """Rows of a database; what daemons count and negotiate by themselves is left out."""
     rows = [line for line in text.splitlines() if not re.search(r"nb_cfg|northd_probe|mac_prefix", line)]
-    return [re.sub(r"(ct-zone|ovn-chassis-idx)-[^,}]*,? ?", "", row) for row in rows]
+    rows = [re.sub(r"(ct-zone|ovn-chassis-idx)-[^,}]*,? ?", "", row) for row in rows]
+    # ovn-controller numbers a tunnel whose name was still taken when it made it again (ovn0-node3-0).
+    return [re.sub(r"^ovn\d+-(?=.*,geneve,)", "ovn-", row) for row in rows]
 
 
 _OF_INCUS = {

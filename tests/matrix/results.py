@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ class Results:
                 f"{len(wanted) - len(lines)} not tried"
             )
         ]
-        for line in failed:
-            said += [f"FAILED {line['point']} (with {len(line['with'])} others), struck {line['struck']}"]
-            said += [f"    {fault}" for fault in line["faults"][:10]]
+        for _group, lines in groupby(failed, key=lambda line: (line["at"], line["faults"])):
+            together = list(lines)
+            said += [f"FAILED {line['point']}, struck {line['struck']}" for line in together]
+            said += [f"    {fault}" for fault in together[0]["faults"][:10]]
         return "\n".join(said)
