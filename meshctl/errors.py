@@ -134,7 +134,6 @@ class RolledBackError(HostError):
     exit_code = 4
 
     def __init__(self, host: str, why: str, restored: Sequence[str], *, advice: str = "") -> None:
-        self.restored = tuple(restored)
         self.seen = "\n".join(restored)
         files = [line.split()[1].rstrip(",") for line in restored if line.startswith(("removed /", "restored /"))]
         what = f"back as before: {', '.join(files)}" if files else "its files had not changed"

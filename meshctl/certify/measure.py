@@ -9,7 +9,7 @@ from meshctl.errors import CommandTimeout, WaitError
 from meshctl.host.base import Host, Result
 from meshctl.host.wait import until
 from meshctl.roles.parsing import understand
-from meshctl.topology import Cable, End, Port
+from meshctl.topology import End, Port
 
 from . import parse
 from .facts import Clock, LinkFacts, Nic, Plugged, Throughput, Way
@@ -52,9 +52,7 @@ class Links:
         pinged = await asyncio.gather(*(self._ping(end, far) for c in cables for end, far in ((c.a, c.b), (c.b, c.a))))
         middle = await self._nics()
         ways = [(pinged[2 * i], pinged[2 * i + 1]) for i in range(len(cables))]
-        loaded = [
-            (await self._load(cables[i], one), await self._load(cables[i], two)) for i, (one, two) in enumerate(ways)
-        ]
+        loaded = [(await self._load(one), await self._load(two)) for one, two in ways]
         after = await self._nics()
         return tuple(
             LinkFacts(
@@ -87,7 +85,7 @@ class Links:
         rtts = tuple(reply.rtt for reply in ping_replies(many.stdout))
         return Way(end, far, full.ok, small.ok, PINGS, rtts, Throughput(None, missing="nothing answers"))
 
-    async def _load(self, cable: Cable, way: Way) -> Way:
+    async def _load(self, way: Way) -> Way:
         if not (way.small or way.rtts):
             return way
         self._say(f"{way.source} → {way.target}: at most {self._wishes.rate} Mbit/s for {self._wishes.seconds} s")

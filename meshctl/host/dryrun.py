@@ -25,7 +25,6 @@ class DryRunHost(Host):
         self._host = host
         self._lockstep = lockstep
         self._record = record
-        self._planned = False
 
     async def query(
         self,
@@ -48,7 +47,6 @@ class DryRunHost(Host):
         ok: Collection[int] | None = (0,),
     ) -> Result:
         """Record the command and claim that it went well and printed nothing."""
-        self._planned = True
         self._record(HostChange(self.name, kind_of(argv), " ".join(argv), reason))
         return Result(tuple(argv), 0, "", "")
 
@@ -67,7 +65,6 @@ class DryRunHost(Host):
         """Record a diff for each file that would be written."""
         differing = await self.differing(files)
         for path in sorted(differing):
-            self._planned = True
             diff = await self._diff(path, files[path])
             self._record(HostChange(self.name, "file", path, "content, mode or owner differs", diff))
         return differing
@@ -84,7 +81,7 @@ class DryRunHost(Host):
         timeout: float,  # noqa: ASYNC109  (contract of Host)
         every: float = 0.2,
     ) -> None:
-        """Look once; what does not hold yet is unknowable when a change lies before it."""
+        """Look once: whether a change would make true what does not hold yet can't be known. Raises Unknowable."""
         seen = await probe()
         if seen:
             raise Unknowable(f"{what} on {self.name}: {seen}")
