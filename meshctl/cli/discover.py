@@ -2,7 +2,7 @@
 """`discover`: from live hosts to a topology file."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,12 @@ import click
 from meshctl.cli.exits import INVALID
 from meshctl.cli.options import Options, accept_new_option
 from meshctl.cli.output import counted, emit_json
+from meshctl.cli.strangers import check_new, login_options, strangers, write_new
 
 if TYPE_CHECKING:
     from meshctl.discover.survey import Found, Survey
     from meshctl.discover.write import Frame
     from meshctl.topology import Topology
-    from meshctl.topology.document import Document
-
-_AS_IN_FILES = "Names, user and port are as in a topology file: docs/topology.md."
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,7 @@ class Wanted:
 @click.argument("topology", required=False, type=click.Path(path_type=Path))
 @click.option("--host", "hosts", multiple=True, metavar="[NAME=]ADDR", help="A host's management address; repeat it.")
 @click.option("--cluster", default="mesh", show_default=True, help="The new cluster's name.")
-@click.option("--user", default="root", show_default=True, help="Login; others than root need sudo without password.")
-@click.option("--port", type=click.IntRange(1, 65535), default=22, show_default=True, help="TCP port of sshd.")
-@click.option("--identity", help="Private key file; default: the agent's and ~/.ssh's keys.")
+@login_options
 @click.option("--pin-macs", is_flag=True, help="Pin the NICs of cables by their MAC addresses.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A new file; default: standard output.")
 @accept_new_option
@@ -52,9 +48,8 @@ def discover(options: Options, /, topology: Path | None, out: Path | None, *, ac
 
     from meshctl.errors import UsageError
 
-    if out and (out.exists() or not out.parent.is_dir()):
-        what = "is there already, and is not overwritten" if out.exists() else "can't be made: there is no such folder"
-        raise UsageError(f"{out} {what}", advice="Choose another --out.")
+    if out:
+        check_new(out)
     if bool(topology) == bool(asked["hosts"]):
         raise UsageError("either --host or a topology says which hosts", advice="meshctl discover --host 192.0.2.11 …")
     wanted = _from_topology(topology, asked, accept_new) if topology else _from_hosts(asked, accept_new)
@@ -64,41 +59,16 @@ def discover(options: Options, /, topology: Path | None, out: Path | None, *, ac
 
 def _from_hosts(asked: Mapping[str, Any], accept_new: bool) -> Wanted:  # noqa: FBT001  (a flag passed on)
     from meshctl.discover.write import Frame
-    from meshctl.topology.resolve import resolve
+    from meshctl.errors import UsageError
 
     pairs = [(name, address) for name, _, address in (text.rpartition("=") for text in asked["hosts"])]
-    document = _document(asked, pairs)
-    named = {f"host{i}": name for i, (name, _) in enumerate(pairs, 1) if name}
-    frame = Frame(document.cluster, document.ssh, asked["pin_macs"], _today())
-    return Wanted(resolve(document, Path("the command line")), frame, named, accept_new)
-
-
-def _document(asked: Mapping[str, Any], pairs: Sequence[tuple[str, str]]) -> "Document":
-    """A topology with no more than the hosts to look at. Raises UsageError for what no topology can have."""
-    from ipaddress import AddressValueError, IPv4Address
-
-    from pydantic import ValidationError
-
-    from meshctl.errors import UsageError
-    from meshctl.topology.document import Document
-
-    for given in zip(*pairs, strict=True):
-        if twice := [word for word, count in Counter(filter(None, given)).items() if count > 1]:
-            raise UsageError(f"--host {twice[0]} is there twice", advice="Name every host once.")
-    login = {"user": asked["user"], "port": asked["port"], "identity": asked["identity"]}
-    mesh = {"loopbacks": "10.50.1.0/24", "links": "192.168.11.0/24"}
-    content = {"cluster": asked["cluster"], "ssh": login, "cables": [], "mesh": mesh}
-    try:
-        nodes = {f"host{i}": {"address": str(IPv4Address(address))} for i, (_, address) in enumerate(pairs, 1)}
-        for name in filter(None, (name for name, _ in pairs)):
-            Document.model_validate({**content, "nodes": {name: {"address": "192.0.2.1"}}})
-        return Document.model_validate({**content, "nodes": nodes})
-    except AddressValueError as error:
-        raise UsageError(f"--host: {error}", advice="It takes ADDR or NAME=ADDR.") from error
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-        raise UsageError(f"{where}: {fault['msg']}; found {fault['input']!r}", advice=_AS_IN_FILES) from error
+    names = [name or f"host{i}" for i, (name, _) in enumerate(pairs, 1)]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UsageError(f"--host {twice[0]} is there twice", advice="Name every host once.")
+    addresses = dict(zip(names, (address for _, address in pairs), strict=True))
+    topology = strangers(asked["cluster"], addresses, asked)
+    frame = Frame(topology.cluster, topology.ssh, asked["pin_macs"], _today())
+    return Wanted(topology, frame, {name: name for name, _ in pairs if name}, accept_new)
 
 
 def _from_topology(path: Path, asked: Mapping[str, Any], accept_new: bool) -> Wanted:  # noqa: FBT001  (same)
@@ -139,7 +109,7 @@ def _show(options: Options, survey: "Survey", frame: "Frame", out: Path | None) 
 
     text = topology_text(survey, frame)
     if out:
-        _write(out, text)
+        write_new(out, text)
     faults = []
     try:
         loads(text, out or Path("the topology"))
@@ -155,16 +125,6 @@ def _show(options: Options, survey: "Survey", frame: "Frame", out: Path | None) 
     disks = counted(sum(len(host.usable) for host in survey.hosts), "empty disk")
     click.echo(f"{', '.join((*found, disks))}{f'; written to {out}' if out else ''}", err=True)
     return INVALID if faults else 0
-
-
-def _write(out: Path, text: str) -> None:
-    from meshctl.errors import UsageError
-
-    try:
-        with out.open("x") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise UsageError(f"{out} can't be written: {error.strerror}", advice="Choose another --out.") from error
 
 
 def as_json(survey: "Survey", text: str, faults: list[str], out: Path | None) -> dict[str, Any]:

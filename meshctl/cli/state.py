@@ -1,15 +1,16 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
 """`state show` and `state fetch`: what the cluster keeps for whoever has to go on with it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from meshctl.cli.options import Options, topology_argument
+from meshctl.cli.options import Options, accept_new_option, topology_argument
 from meshctl.cli.output import columns, emit_json
+from meshctl.cli.strangers import check_new, login_options, strangers, write_new
 
 if TYPE_CHECKING:
     from meshctl.roles.handover.bundle import Bundle
@@ -54,10 +55,8 @@ def show(options: Options, topology: Path) -> int:
 @group.command(short_help="Get topology and CA from any host, to go on from this machine.")
 @click.option("--host", required=True, metavar="ADDR", help="Management address of any host that is up.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The topology, a new file.")
-@click.option("--user", default="root", show_default=True, help="Login; others than root need sudo without password.")
-@click.option("--port", type=click.IntRange(1, 65535), default=22, show_default=True, help="TCP port of sshd.")
-@click.option("--identity", help="Private key file; default: the agent's and ~/.ssh's keys.")
-@click.option("--accept-new-host-keys", "accept_new", is_flag=True, help="Record an unknown SSH host key unasked.")
+@login_options
+@accept_new_option
 @click.pass_obj
 def fetch(options: Options, /, host: str, out: Path, *, accept_new: bool, **login: Any) -> int:
     """Write the kept topology to a new file, and the kept CA and SSH host keys into this machine's state folder.
@@ -66,12 +65,11 @@ def fetch(options: Options, /, host: str, out: Path, *, accept_new: bool, **logi
     """
     import asyncio
 
-    from meshctl.errors import SecretsError, UsageError
+    from meshctl.errors import SecretsError
     from meshctl.topology import loads
 
-    if out.exists():
-        raise UsageError(f"{out} is there already, and is not overwritten", advice="Choose another --out.")
-    asked = _anonymous(host, login)
+    check_new(out)
+    asked = strangers("unknown", {"host": host}, login)
     passing = _passing(options, asked)
     kept = asyncio.run(_ask(options, asked, passing, accept_new=accept_new)).bundle
     if kept is None:
@@ -81,8 +79,7 @@ def fetch(options: Options, /, host: str, out: Path, *, accept_new: bool, **logi
         )
     topology = loads(kept.topology, out)
     written = store(kept, options.state(topology), (passing.read_secret(passing.known_hosts.name) or b"").decode())
-    with out.open("x") as stream:
-        stream.write(kept.topology)
+    write_new(out, kept.topology)
     if options.json:
         emit_json("state-fetch", {"file": str(out), "by": kept.by, "at": kept.at, "written": written})
     for path in [str(out), *written]:
@@ -100,23 +97,6 @@ async def _ask(options: Options, topology: "Topology", state: "StateFolder", *, 
     async with reached(topology, options, state, accept_new=accept_new, some=len(topology.nodes) > 1) as hosts:
         host = next(iter(hosts.values()))
         return Kept(await look(host), await history.look(host))
-
-
-def _anonymous(host: str, login: "Mapping[str, Any]") -> "Topology":
-    """A cluster of which nothing is known but one address."""
-    from pydantic import ValidationError
-
-    from meshctl.errors import UsageError
-    from meshctl.topology.document import Document
-    from meshctl.topology.resolve import resolve
-
-    mesh = {"loopbacks": "10.50.1.0/24", "links": "192.168.11.0/24"}
-    content = {"cluster": "unknown", "ssh": login, "nodes": {"host": {"address": host}}, "cables": [], "mesh": mesh}
-    try:
-        return resolve(Document.model_validate(content), Path("the command line"))
-    except ValidationError as error:
-        said = error.errors()[0]["msg"]
-        raise UsageError(f"{host} can't be asked: {said}", advice="--host takes an IPv4 address.") from error
 
 
 def _passing(options: Options, topology: "Topology") -> "StateFolder":
