@@ -93,7 +93,7 @@ def ssh(options: Options, topology: Path, node: str, command: Sequence[str]) -> 
     os.execvp(argv[0], argv)  # noqa: S606  (no shell; ssh gets the terminal)
 
 
-@group.command()
+@group.command(short_help="Pull out every cable between A and B.")
 @topology_argument
 @_ends[0]
 @_ends[1]
@@ -101,7 +101,7 @@ def ssh(options: Options, topology: Path, node: str, command: Sequence[str]) -> 
 @click.option("--one-way", is_flag=True, help="As --silent, but only what A sends is lost.")
 @click.pass_obj
 def cut(options: Options, topology: Path, a: str, b: str, *, silent: bool, one_way: bool) -> None:
-    """Pull out every cable between A and B (HOST or HOST:NIC)."""
+    """Pull out every cable between A and B (HOST or HOST:NIC; `switch1` where NICs are on one)."""
     from meshctl.lab import cables
 
     if silent or one_way:

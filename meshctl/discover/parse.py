@@ -1,7 +1,7 @@
 """From the output of facts.sh to typed facts."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,15 @@ class Nic:
     bus: str
     max_mtu: int
     addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """A bridge, bond or VLAN with addresses, and the NICs that it is built on."""
+
+    name: str
+    addresses: tuple[str, ...]
+    nics: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +53,14 @@ class HostFacts:
     memory: int
     nics: tuple[Nic, ...]
     disks: tuple[FoundDisk, ...]
+    stacked: tuple[Stacked, ...] = ()
 
 
 @parser
 def host_facts(output: str, ports: Collection[str] = ()) -> HostFacts:
     """Read all sections; `ports` are NICs that a topology names for cables."""
     found = sections(output)
+    links = json.loads(found["addresses", ""])
     devices = {name: rest for name, *rest in (line.split() for line in found["devices", ""].splitlines())}
     return HostFacts(
         hostname=found["hostname", ""],
@@ -59,8 +70,9 @@ def host_facts(output: str, ports: Collection[str] = ()) -> HostFacts:
         cpus=int(found["cpus", ""]),
         cpu=found["cpu", ""],
         memory=int(found["memory", ""].split()[1]) * 1024,
-        nics=_nics(json.loads(found["addresses", ""]), devices, ports),
+        nics=_nics(links, devices, ports),
         disks=_disks(found),
+        stacked=tuple(_stacked(links)),
     )
 
 
@@ -81,8 +93,29 @@ def _nics(links: list[dict[str, Any]], devices: Mapping[str, list[str]], ports: 
 
 def _nic(link: dict[str, Any], device: list[str]) -> Nic:
     driver, bus = device if len(device) == 2 else ("", "")  # noqa: PLR2004
-    addresses = tuple(entry["local"] for entry in link.get("addr_info", ()) if entry.get("scope") == "global")
-    return Nic(link["ifname"], link["address"], driver, bus, int(link.get("max_mtu", 0)), addresses)
+    return Nic(link["ifname"], link["address"], driver, bus, int(link.get("max_mtu", 0)), _addresses(link))
+
+
+def _stacked(links: list[dict[str, Any]]) -> Iterator[Stacked]:
+    """What has addresses and is built on others: VLANs name what is below them, members what is above."""
+    below: dict[str, set[str]] = {}
+    for link in links:
+        if link.get("linkinfo", {}).get("info_kind") == "vlan" and "link" in link:
+            below.setdefault(link["ifname"], set()).add(link["link"])
+        if "master" in link:
+            below.setdefault(link["master"], set()).add(link["ifname"])
+    for link in links:
+        addresses = _addresses(link)
+        if link["ifname"] in below and addresses:
+            yield Stacked(link["ifname"], addresses, frozenset(_lowest(link["ifname"], below)))
+
+
+def _lowest(name: str, below: Mapping[str, set[str]]) -> set[str]:
+    return {one for part in below[name] for one in _lowest(part, below)} if name in below else {name}
+
+
+def _addresses(link: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(entry["local"] for entry in link.get("addr_info", ()) if entry.get("scope") == "global")
 
 
 def _disks(found: Mapping[tuple[str, str], str]) -> tuple[FoundDisk, ...]:

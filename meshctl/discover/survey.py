@@ -38,8 +38,16 @@ class Found:
 
     @property
     def management(self) -> str:
-        """The NIC that has the address; "" when none has (the way there translates addresses)."""
-        return next((nic.name for nic in self.facts.nics if self.address in nic.addresses), "")
+        """The NIC, bridge, bond or VLAN that has the address; "" when none has (the way there translates addresses)."""
+        owners = [(one.name, one.addresses) for one in self.facts.nics]
+        owners += [(one.name, one.addresses) for one in self.facts.stacked]
+        return next((name for name, addresses in owners if self.address in addresses), "")
+
+    @property
+    def management_nics(self) -> frozenset[str]:
+        """The NICs by which the address is reached: not for cables."""
+        stacked = (one.nics for one in self.facts.stacked if one.name == self.management)
+        return next(stacked, frozenset({self.management} - {""}))
 
     @property
     def usable(self) -> list[FoundDisk]:
@@ -63,22 +71,26 @@ class Survey:
     def cables(self) -> list[Segment]:
         """What can be cables of the mesh, in the order of the hosts. The management NICs stay out of it."""
         order = [host.name for host in self.hosts]
-        management = {End(host.name, host.management) for host in self.hosts}
+        management = self.management()
         found = [one for one in self.segments if one.kind is Kind.CABLE and not management & set(one.ends)]
         return sorted(found, key=lambda one: [(order.index(end.node), end.nic) for end in one.ends])
+
+    def management(self) -> frozenset[End]:
+        """The NICs by which the hosts are reached."""
+        return frozenset(End(host.name, nic) for host in self.hosts for nic in host.management_nics)
 
     def uplink(self) -> str | None:
         """The NIC that has the same name on all hosts and a network of its own: OVN's way out, most likely."""
         for segment in self.segments:
             names = {end.nic for end in segment.ends}
-            apart = not any(End(host.name, host.management) in segment.ends for host in self.hosts)
+            apart = not self.management() & set(segment.ends)
             if segment.kind is Kind.SWITCH and len(names) == 1 and apart and len(segment.ends) == len(self.hosts):
                 return names.pop()
         return None
 
     def oddities(self) -> Iterator[str]:
         """What is plugged in a way that no topology has."""
-        uplink, management = self.uplink(), {End(host.name, host.management) for host in self.hosts}
+        uplink, management = self.uplink(), self.management()
         for segment in self.segments:
             ends = [str(end) for end in segment.ends]
             if segment.kind is Kind.ONE_WAY:

@@ -78,8 +78,8 @@ def _nic(survey: Survey, host: Found, nic: Nic) -> str:
 def purpose(survey: Survey, host: Found, nic: Nic) -> str:
     """What a NIC is there for, as far as that can be seen."""
     end = End(host.name, nic.name)
-    if nic.name == host.management:
-        return f"management, {host.address}"
+    if nic.name in host.management_nics:
+        return f"management, {host.address}{f' on {host.management}' if nic.name != host.management else ''}"
     if cable := next((one for one in survey.cables() if end in one.ends), None):
         return f"cable to {next(other for other in cable.ends if other != end)}"
     if nic.name == survey.uplink():

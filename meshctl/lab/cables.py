@@ -23,29 +23,69 @@ def between(lab: LabPlan, a: str, b: str) -> list[CablePlan]:
     """All cables between two hosts, each `HOST` or `HOST:NIC`; LabError if there is none."""
     found = [c for c in lab.cables if c.joins(*split_end(a)) and c.joins(*split_end(b)) and a != b]
     if not found:
-        known = ", ".join(map(str, lab.cables))
+        known = ", ".join([*map(str, lab.cables), *(f"HOST <-> {one.bridge}" for one in lab.switches)])
         raise LabError(f"lab {lab.name} has no cable between {a} and {b}", advice=f"Its cables are {known}.")
     return found
 
 
-async def cut(name: str, a: str, b: str) -> list[CablePlan]:
-    """Pull out every cable between two ends (`HOST` or `HOST:NIC`): both hosts lose carrier. The cables meant."""
-    return await _set(name, a, b, "down")
+async def cut(name: str, a: str, b: str) -> list[str]:
+    """Pull out every cable between two ends (`HOST` or `HOST:NIC`): both hosts lose carrier. What is meant.
+
+    Between a host and a switch of the mesh (`switch1`): the host's plugs are pulled out of it.
+    """
+    lab = existing(name)
+    if ends := _on_switch(lab, a, b):
+        await _replug(lab, lambda now: plugs.pulled(now, ends))
+        return _said(lab, ends)
+    return [str(cable) for cable in await _set(name, a, b, "down")]
 
 
-async def cut_silently(name: str, a: str, b: str, *, one_way: bool = False) -> list[CablePlan]:
-    """Lose everything on the cables between two ends while both keep carrier; `one_way`: only what A sends to B."""
-    cables = between(await _as_plugged(existing(name)), a, b)
+async def cut_silently(name: str, a: str, b: str, *, one_way: bool = False) -> list[str]:
+    """Lose everything on the cables between two ends while both keep carrier; `one_way`: only what A sends to B.
+
+    Between a host and a switch of the mesh it is what the host sends.
+    """
+    lab = existing(name)
+    if ends := _on_switch(lab, a, b):
+        await mute(name, ends)
+        return _said(lab, ends)
+    cables = between(await _as_plugged(lab), a, b)
     near = split_end(a)[0]
     await mute(name, [end[2] for c in cables for end in (c.a, c.b) if not one_way or end[0] == near])
-    return cables
+    return [str(cable) for cable in cables]
 
 
-async def heal(name: str, a: str, b: str) -> list[CablePlan]:
+async def heal(name: str, a: str, b: str) -> list[str]:
     """Put the cables back, whichever way they were cut. Carrier returns where the far host is on."""
+    lab = existing(name)
+    if ends := _on_switch(lab, a, b):
+        await _replug(lab, lambda now: plugs.put_back(now, ends, plugs.as_planned(lab)))
+        await unmute(name, ends)
+        return _said(lab, ends)
     cables = await _set(name, a, b, "up")
     await unmute(name, [end[2] for cable in cables for end in (cable.a, cable.b)])
-    return cables
+    return [str(cable) for cable in cables]
+
+
+def _on_switch(lab: LabPlan, a: str, b: str) -> list[str]:
+    """The panel ends of a host that the topology has on a switch; none when neither A nor B is one."""
+    for end, switch in ((a, b), (b, a)):
+        node, nic = split_end(end)
+        ends = [
+            panel
+            for one in lab.switches
+            if one.bridge == switch
+            for host, name, panel in one.plugs
+            if host == node and nic in (None, name)
+        ]
+        if ends:
+            return ends
+    return []
+
+
+def _said(lab: LabPlan, ends: Sequence[str]) -> list[str]:
+    names = {panel: f"{host}:{nic} <-> {one.bridge}" for one in lab.switches for host, nic, panel in one.plugs}
+    return [names[end] for end in ends]
 
 
 async def _as_plugged(lab: LabPlan) -> LabPlan:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from meshctl.lab.errors import LabError
 
 if TYPE_CHECKING:
-    from meshctl.topology import Node, Topology
+    from meshctl.topology import End, Node, Topology
+
+Segments = Sequence[frozenset["End"]]
 
 DISK_SIZE = 8 << 30
 CABLE_MTU = 9500  # the panel's ends; a cable has no MTU of its own, only NICs do, and none of them has this one
@@ -70,6 +72,14 @@ class CablePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchPlan:
+    """A switch of the mesh, where NICs lead to many others, with its plugs as (host, NIC, panel end)."""
+
+    bridge: str
+    plugs: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LabPlan:
     """The whole lab.
 
@@ -89,6 +99,7 @@ class LabPlan:
     userspace_ovs: bool
     hosts: tuple[HostPlan, ...]
     cables: tuple[CablePlan, ...]
+    switches: tuple[SwitchPlan, ...] = ()
 
     def host(self, name: str) -> HostPlan:
         """The host of that name."""
@@ -108,7 +119,10 @@ def from_json(text: str) -> LabPlan:
     raw: dict[str, Any] = json.loads(text)
     hosts = tuple(_host_from(h) for h in raw.pop("hosts"))
     cables = tuple(CablePlan(c["bridge"], tuple(c["a"]), tuple(c["b"])) for c in raw.pop("cables"))
-    return LabPlan(**raw, hosts=hosts, cables=cables)
+    switches = tuple(
+        SwitchPlan(one["bridge"], tuple(tuple(plug) for plug in one["plugs"])) for one in raw.pop("switches", ())
+    )
+    return LabPlan(**raw, hosts=hosts, cables=cables, switches=switches)
 
 
 def load(path: Path) -> LabPlan | None:
@@ -140,9 +154,12 @@ def from_topology(
     `image` is the image's name and folder.
     """
     network = _management_network([n.management for n in topology.nodes])
-    cables = tuple(_cables(topology))
+    from meshctl.topology.segments import segments  # noqa: PLC0415  (supervisors need no topology, and start fast)
+
+    shared = segments(topology)
+    cables, switches = tuple(_cables(topology, shared)), tuple(_switches(topology, shared))
     hosts = tuple(
-        _host(node, network.network.prefixlen, _nics(name, i, node, cables), disk_size)
+        _host(node, network.network.prefixlen, _nics(name, i, node, _bridges(cables, switches)), disk_size)
         for i, node in enumerate(topology.nodes)
     )
     gateway = str(topology.uplink.gateway) if topology.uplink else None
@@ -159,15 +176,35 @@ def from_topology(
         userspace_ovs,
         hosts,
         cables,
+        switches,
     )
 
 
-def _cables(topology: "Topology") -> Iterable[CablePlan]:
+def _cables(topology: "Topology", segments: Segments) -> Iterable[CablePlan]:
     """One for each wire: a bond has several."""
+    pairs = {segment for segment in segments if len(segment) == 2}  # noqa: PLR2004
     for i, cable in enumerate(topology.cables):
         for n, (a, b) in enumerate(cable.strands):
             name = f"cable{i}" if len(cable.strands) == 1 else f"cable{i}s{n}"
-            yield CablePlan(name, _plug(topology, a.node, a.nic), _plug(topology, b.node, b.nic))
+            if frozenset((a, b)) in pairs:
+                pairs -= {frozenset((a, b))}
+                yield CablePlan(name, _plug(topology, a.node, a.nic), _plug(topology, b.node, b.nic))
+
+
+def _switches(topology: "Topology", segments: Segments) -> Iterable[SwitchPlan]:
+    """Where a NIC leads to more than one other, there is a switch."""
+    shared = [segment for segment in segments if len(segment) > 2]  # noqa: PLR2004
+    for number, segment in enumerate(shared, 1):
+        ends = sorted(segment, key=lambda end: (end.node, end.nic))
+        yield SwitchPlan(f"switch{number}", tuple(_plug(topology, end.node, end.nic) for end in ends))
+
+
+Plugged = tuple[str, tuple[tuple[str, str, str], ...]]
+"""A bridge and the plugs in it."""
+
+
+def _bridges(cables: Iterable[CablePlan], switches: Iterable[SwitchPlan]) -> list[Plugged]:
+    return [*((c.bridge, (c.a, c.b)) for c in cables), *((one.bridge, one.plugs) for one in switches)]
 
 
 def _plug(topology: "Topology", node: str, nic: str) -> tuple[str, str, str]:
@@ -194,12 +231,12 @@ def _host(node: "Node", prefixlen: int, nics: tuple[NicPlan, ...], disk_size: in
     )
 
 
-def _nics(lab: str, index: int, node: "Node", cables: Iterable[CablePlan]) -> tuple[NicPlan, ...]:
+def _nics(lab: str, index: int, node: "Node", bridges: Iterable[Plugged]) -> tuple[NicPlan, ...]:
     nics = [_nic(lab, node, node.management_nic, "management", f"h{index}m")]
-    for cable in cables:
-        nics += [_nic(lab, node, nic, cable.bridge, end) for n, nic, end in (cable.a, cable.b) if n == node.name]
-    if node.uplink_nic and node.uplink_nic not in {n.name for n in nics}:
-        nics.append(_nic(lab, node, node.uplink_nic, "uplink", f"h{index}u"))
+    for bridge, plugs in bridges:
+        nics += [_nic(lab, node, nic, bridge, end) for n, nic, end in plugs if n == node.name]
+    if node.uplink_plug and node.uplink_plug not in {n.name for n in nics}:
+        nics.append(_nic(lab, node, node.uplink_plug, "uplink", f"h{index}u"))
     return tuple(nics)
 
 

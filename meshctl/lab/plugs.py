@@ -22,7 +22,8 @@ def is_switch(bridge: str) -> bool:
 
 def as_planned(lab: LabPlan) -> Plugs:
     """Every plug where the topology has it."""
-    return {cable.bridge: (cable.a[2], cable.b[2]) for cable in lab.cables}
+    cables = {cable.bridge: (cable.a[2], cable.b[2]) for cable in lab.cables}
+    return cables | {one.bridge: tuple(end for _, _, end in one.plugs) for one in lab.switches}
 
 
 def plugged(lab: LabPlan, present: Mapping[str, dict[str, Any]]) -> Plugs:
@@ -69,6 +70,19 @@ def shared(plugs: Plugs, ends: Iterable[str]) -> tuple[Plugs, str]:
     together = tuple(ends)
     new = f"{_SWITCH}{1 + sum(1 for bridge in plugs if is_switch(bridge))}"
     return {**_without(plugs, together), new: together}, new
+
+
+def pulled(plugs: Plugs, ends: Collection[str]) -> Plugs:
+    """These ends hang loose."""
+    return _without(plugs, ends)
+
+
+def put_back(plugs: Plugs, ends: Collection[str], planned: Plugs) -> Plugs:
+    """These ends where the topology has them."""
+    return {
+        bridge: (*others, *(end for end in planned.get(bridge, ()) if end in ends))
+        for bridge, others in _without(plugs, ends).items()
+    }
 
 
 def _without(plugs: Plugs, leaving: Collection[str]) -> dict[str, tuple[str, ...]]:

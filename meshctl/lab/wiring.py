@@ -42,6 +42,7 @@ async def build(lab: LabPlan) -> None:
     bridges = {name: SWITCH.format(address) for name, address in switches.items()} | {
         cable.bridge: _CABLE for cable in lab.cables
     }
+    bridges |= {one.bridge: SWITCH.format(f"02:6d:65:73:68:{n:02x}") for n, one in enumerate(lab.switches, 0x80)}
     new = [name for name in bridges if name not in present]
     await ip_batch(namespace, ["link set lo up", *(f"link add {name} up {bridges[name]}" for name in new)])
     await ip_batch(namespace, said({bridge: ends for bridge, ends in as_planned(lab).items() if bridge in new}))

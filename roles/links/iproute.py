@@ -34,12 +34,13 @@ def commands(devices: Sequence[Device], links: Mapping[str, Link]) -> Iterator[t
 def _made(device: Device, link: Link | None) -> Iterator[list[str]]:
     if link is None and device.virtual:
         settings = [word for pair in options(device) for word in pair]
-        yield ["link", "add", "name", device.name, "type", device.kind, *settings]
+        on = ["link", device.vlan.under] if device.vlan else []
+        yield ["link", "add", *on, "name", device.name, "type", device.kind, *settings]
 
 
 def _joined(device: Device, link: Link | None) -> Iterator[list[str]]:
     if device.master and (link is None or link.master != device.master):
-        if link and link.up:
+        if link and link.up and not device.virtual:
             yield ["link", "set", "dev", device.name, "down"]  # the bonding driver takes nothing that is up
         yield ["link", "set", "dev", device.name, "master", device.master]
 

@@ -36,11 +36,13 @@ class Networkd(Renderer):
 
     def files(self, node: Node, devices: Sequence[Device]) -> Files:
         """A .network file per device, and a .netdev file for each that does not exist by itself."""
-        files = {path(device.name): _render("device.network.j2", device=device, primary=None) for device in devices}
         primaries = {device.primary for device in devices}
+        kinds = {device.name: device.kind for device in devices}
+        files: dict[str, File] = {}
         for device in devices:
-            if device.name in primaries:
-                files[path(device.name)] = _render("device.network.j2", device=device, primary=True)
+            master = f"{kinds[device.master].capitalize()}={device.master}" if device.master else ""
+            primary = device.name in primaries
+            files[path(device.name)] = _render("device.network.j2", device=device, master=master, primary=primary)
             if device.virtual:
                 netdev = path(device.name).replace(".network", ".netdev")
                 files[netdev] = _render("device.netdev.j2", device=device, options=dict(options(device)))

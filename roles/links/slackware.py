@@ -29,7 +29,7 @@ class Slackware(BootOnly):
     def files(self, node: Node, devices: Sequence[Device]) -> Files:
         """The loopback goes to the script: rc.inet1 configures lo by itself, and members with their bond."""
         arrays, script = (_TEMPLATES.get_template(name) for name in ("rc.inet1.conf.j2", "rc.meshctl.j2"))
-        inet1 = [device for device in devices if device.name != "lo" and not device.master]
+        inet1 = [device for device in devices if device.name != "lo" and (device.virtual or not device.master)]
         return {
             ARRAYS: text(arrays.render(node=node, devices=inet1, first=FIRST, words=_words)),
             SCRIPT: text(script.render(node=node, devices=devices), mode=0o755),

@@ -1,12 +1,16 @@
 """The links that a host should have: every device with its addresses, MTU and place, whatever writes it down."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Interface
 
-from meshctl.topology import Node
+from meshctl.topology import Node, Port
 from meshctl.topology.document import BondSection
+from meshctl.topology.model import Vlan
+
+ETHERNET = 1500
+"""MTU that a NIC has of itself; a VLAN would take its NIC's, which may be that of a cable with jumbo frames."""
 
 
 class Kind(StrEnum):
@@ -15,6 +19,8 @@ class Kind(StrEnum):
     LOOPBACK = "loopback"
     NIC = "nic"
     BOND = "bond"
+    VLAN = "vlan"
+    BRIDGE = "bridge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +37,22 @@ class Device:
     routed: bool = False
     """It carries the mesh's traffic: IPv6 link-local addresses, forwarding, answers that come another way."""
     master: str | None = None
-    """The bond that it is a member of; such a NIC has nothing else."""
+    """The bond or bridge that it is a member of; such a device has no address."""
     members: tuple[str, ...] = ()
     bond: BondSection | None = None
+    vlan: Vlan | None = None
+    carries: tuple[str, ...] = ()
+    """The VLANs on it."""
 
     @property
     def virtual(self) -> bool:
         """Whether the kernel has it only because somebody made it."""
         return self.kind not in {Kind.LOOPBACK, Kind.NIC}
+
+    @property
+    def bare(self) -> bool:
+        """Without any address, nor a place in a bond or bridge: up, and for somebody else to use."""
+        return not (self.addresses or self.master or self.carries or self.kind is Kind.LOOPBACK)
 
     @property
     def primary(self) -> str | None:
@@ -48,25 +62,58 @@ class Device:
 
 def devices(node: Node) -> tuple[Device, ...]:
     """All that meshctl configures on a host, what is underneath first. The management NIC is never among them."""
-    return tuple(_devices(node))
+    found: dict[str, Device] = {}
+    for device in (_loopback(node), *(one for port in node.ports for one in _port(node, port)), *_uplink(node)):
+        known = found.get(device.name)
+        found[device.name] = _merged(known, device) if known else device
+    lowest = [name for name, device in found.items() if not device.virtual]
+    bonds = [name for name, device in found.items() if device.bond]
+    return tuple(found[name] for name in dict.fromkeys((*lowest, *bonds, *found)))
 
 
-def _devices(node: Node) -> Iterable[Device]:
-    yield Device(
-        "lo", Kind.LOOPBACK, f"the address of {node.name} that no cable takes down",
-        addresses=(IPv4Interface(node.loopback),),
+def _merged(one: Device, other: Device) -> Device:
+    """A NIC or bond that several networks use: what is on it, and room for the largest packets."""
+    best = other if other.addresses else one
+    return replace(
+        best, mtu=max((mtu for mtu in (one.mtu, other.mtu) if mtu), default=None), master=one.master or other.master,
+        carries=tuple(dict.fromkeys((*one.carries, *other.carries))),
     )  # fmt: skip
-    for port in node.ports:
-        cable = f"the cable {node.name}:{port.nic} <-> {port.peer}:{port.peer_nic}"
-        for plug in port.members:
-            strand = f"a strand, to {plug.peer}, of {cable}"
-            yield Device(plug.nic, Kind.NIC, strand, port.mtu, master=port.nic)
-        yield Device(
-            port.nic, Kind.BOND if port.bond else Kind.NIC, cable, port.mtu, port.mac, (port.address,), routed=True,
-            members=tuple(plug.nic for plug in port.members), bond=port.bond,
-        )  # fmt: skip
-    if node.uplink_nic:
-        yield Device(node.uplink_nic, Kind.NIC, "the uplink of the OVN routers; up, without an address")
+
+
+def _loopback(node: Node) -> Device:
+    what = f"the address of {node.name} that no cable takes down"
+    return Device("lo", Kind.LOOPBACK, what, addresses=(IPv4Interface(node.loopback),))
+
+
+def _port(node: Node, port: Port) -> Iterable[Device]:
+    cable = f"the cable {node.name}:{port.nic} <-> {port.peer}:{port.peer_nic}"
+    for plug in port.members:
+        yield Device(plug.nic, Kind.NIC, f"a strand, to {plug.peer}, of {cable}", port.mtu, master=port.under)
+    members = tuple(plug.nic for plug in port.members)
+    kind = Kind.BOND if port.bond else Kind.NIC
+    own = Device(port.under, kind, cable, port.mtu, port.plugs[0].mac if not members else None,
+                 members=members, bond=port.bond)  # fmt: skip
+    if port.vlan:
+        yield replace(own, purpose="what VLANs are on", carries=(port.nic,))
+        yield Device(port.nic, Kind.VLAN, cable, port.mtu, addresses=(port.address,), routed=True, vlan=port.vlan)
+    else:
+        yield replace(own, addresses=(port.address,), routed=True)
+
+
+def _uplink(node: Node) -> Iterable[Device]:
+    what = "the uplink of the OVN routers; up, without an address"
+    made = node.uplinked
+    if made is None:
+        if node.uplink_nic:
+            yield Device(node.uplink_nic, Kind.NIC, what)
+        return
+    if made.vlan:
+        yield Device(made.plug, Kind.NIC, "what VLANs are on", carries=(made.tagged,))
+        yield Device(made.tagged, Kind.VLAN, what, ETHERNET, vlan=Vlan(made.vlan, made.plug), master=made.bridge)
+    else:
+        yield Device(made.plug, Kind.NIC, what, master=made.bridge)
+    if made.bridge:
+        yield Device(made.bridge, Kind.BRIDGE, what, members=(made.tagged,))
 
 
 MII = 100
@@ -74,7 +121,11 @@ MII = 100
 
 
 def options(device: Device) -> tuple[tuple[str, str], ...]:
-    """A bond's settings in the words of the kernel's driver (Documentation/networking/bonding.rst), mode first."""
+    """A device's settings in the words of `ip link`; a bond's mode first (Documentation/networking/bonding.rst)."""
+    if device.vlan:
+        return (("id", str(device.vlan.id)),)
+    if device.kind is Kind.BRIDGE:
+        return (("stp_state", "0"),)
     if device.bond is None:
         return ()
     bond, lacp = device.bond, device.bond.mode == "802.3ad"

@@ -24,8 +24,8 @@ def check(topology: Topology, node: Node, facts: HostFacts) -> Iterator[Problem]
     for port in node.ports:
         for plug in port.plugs:
             yield from _plug(node, port, plug, facts.nics)
-    if node.uplink_nic and node.uplink_nic not in facts.nics:
-        yield _missing(node, node.uplink_nic, facts.nics, "the uplink")
+    if node.uplink_plug and node.uplink_plug not in facts.nics:
+        yield _missing(node, node.uplink_plug, facts.nics, "the uplink")
     yield from _management(node, facts.nics)
     yield from _foreign(topology, node, facts.nics, known=facts.ours | {node.management})
 
@@ -71,8 +71,8 @@ def _missing(node: Node, name: str, nics: Mapping[str, Nic], purpose: str) -> Pr
 def _management(node: Node, nics: Mapping[str, Nic]) -> Iterator[Problem]:
     owner = _owner(nics, node.management)
     used = {nic: "a cable" for port in node.ports for nic in (port.nic, *(plug.nic for plug in port.plugs))}
-    if node.uplink_nic:
-        used[node.uplink_nic] = "the uplink"
+    if node.uplink_plug and node.uplink_nic:
+        used |= dict.fromkeys((node.uplink_plug, node.uplink_nic), "the uplink")
     if owner and owner in used:
         yield Problem(
             node.name, "the management address sits on a NIC of the mesh", f"a NIC of its own for {node.management}",

@@ -7,6 +7,7 @@ from meshctl.roles.base import Problem
 from meshctl.roles.probing import Ear
 from meshctl.roles.segments import Kind, Segment, segments
 from meshctl.topology import End, Topology
+from meshctl.topology.segments import segments as shared
 
 Strand = tuple[End, End]
 """A wire: a cable, or one of those that a bond makes one cable of."""
@@ -35,13 +36,8 @@ class Wanted:
 
 def wanted(topology: Topology) -> Wanted:
     """From the cables; where several share a plug (VLANs, one subnet for all), they share its segment."""
-    groups: dict[End, frozenset[End]] = {}
-    for cable in topology.cables:
-        for a, b in cable.strands:
-            joined = groups.get(a, frozenset({a})) | groups.get(b, frozenset({b}))
-            groups |= dict.fromkeys(joined, joined)
     return Wanted(
-        groups,
+        {end: group for group in shared(topology) for end in group},
         frozenset(end for cable in topology.cables if cable.switch for ends in cable.strands for end in ends),
         frozenset(end for cable in topology.cables if cable.bond for ends in cable.strands for end in ends),
         tuple(dict.fromkeys(strand for cable in topology.cables for strand in cable.strands)),

@@ -80,7 +80,7 @@ def _knows(known: Mapping[str, Known], own: End, far: End) -> bool:
 
 def _nics(node: Node) -> Expected:
     """The NICs that the topology names; a cable may have ended in the management or uplink network."""
-    further = [nic for nic in (node.management_nic, node.uplink_nic) if nic]
+    further = [nic for nic in (node.management_nic, node.uplink_plug) if nic]
     return {**dict.fromkeys(further), **{plug.nic: plug.peer for plug in node.plugs}}
 
 

@@ -26,7 +26,7 @@ def kept_by(renderer: str, name: str = "triangle") -> Topology:
 
 
 @pytest.mark.parametrize("renderer", OTHERS)
-@pytest.mark.parametrize("name", ["triangle", "dual", "bonded"])
+@pytest.mark.parametrize("name", ["triangle", "dual", "bonded", "vlans"])
 def test_files_are_as_reviewed(renderer: str, name: str) -> None:
     mesh = kept_by(renderer, name)
     rendered = {node.name: Links(mesh).render(node) for node in mesh.nodes}

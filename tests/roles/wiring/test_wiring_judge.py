@@ -189,3 +189,37 @@ def test_strands_exchanged_between_two_bonds() -> None:
 def test_a_strand_that_is_missing_is_named_and_not_the_bond() -> None:
     [problem] = judged(bonded(*STRANDS[:-1]), BONDED)
     assert problem.what == "the cable node1:eth4 <-> node3:eth4 is missing"
+
+
+VLANS = load(TRIANGLE.parent / "vlans.yaml")
+ON_SWITCH = "node1:eth1 node2:eth1 node3:eth1"
+
+
+def switched(*switches: str) -> dict[End, Ear]:
+    nobody = {End(node.name, "eth1"): Ear("02:00:00:00:00:01", was_up=False, carrier=True) for node in VLANS.nodes}
+    return nobody | {one: ear for one, ear in wired(*switches, way="bridged").items() if ear.heard}
+
+
+def test_nics_that_lead_to_many_are_on_one_switch() -> None:
+    assert judged(switched(ON_SWITCH), VLANS) == []
+
+
+def test_others_may_be_on_that_switch() -> None:
+    """The management network, for one."""
+    assert judged(switched(f"{ON_SWITCH} node1:eth0 node2:eth0"), VLANS) == []
+
+
+def test_host_that_is_missing_on_the_switch_is_named_once() -> None:
+    [problem] = judged(switched("node1:eth1 node2:eth1"), VLANS)
+    assert problem.what.startswith("node3:eth1 has link but hears none of these hosts, the topology expects")
+
+
+def test_two_switches_instead_of_one() -> None:
+    four = "node1:eth1 node2:eth1"
+    found = switched(four, "node3:eth1 node3:eth9")
+    assert [problem.what for problem in judged(found, VLANS)] != []
+
+
+def test_nobody_on_the_switch() -> None:
+    said_of = [problem.what for problem in judged(switched(), VLANS)]
+    assert said_of[0] == "nothing gets through the cable node1:eth1 <-> node2:eth1"

@@ -3,12 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from meshctl.cli import discover as command
 from meshctl.cli.main import run
-from meshctl.discover.parse import FoundDisk, HostFacts, Nic, host_facts
+from meshctl.discover.parse import FoundDisk, HostFacts, Nic, Stacked, _stacked, host_facts
 from meshctl.discover.survey import Found, Survey, names_for, survey, unfit
 from meshctl.discover.write import Frame, kept, topology_text
 from meshctl.host.fake import FakeHost
@@ -179,3 +180,26 @@ def test_wrong_words_are_refused_before_any_host_is_asked(
 ) -> None:
     assert run(["discover", *words]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_management_by_a_bridge_on_a_vlan_on_a_bond(facts: HostFacts) -> None:
+    """As on Proxmox VE: none of the NICs below is for cables, and the topology names the bridge."""
+    links: list[dict[str, Any]] = [
+        {"ifname": "eth0", "master": "bond0"},
+        {"ifname": "eth9", "master": "bond0"},
+        {"ifname": "bond0"},
+        {"ifname": "bond0.10", "link": "bond0", "master": "vmbr0", "linkinfo": {"info_kind": "vlan"}},
+        {"ifname": "vmbr0", "addr_info": [{"local": "172.31.0.11", "scope": "global"}]},
+        {"ifname": "br-none"},
+    ]
+    stacked = tuple(_stacked(links))
+    assert stacked == (Stacked("vmbr0", ("172.31.0.11",), frozenset({"eth0", "eth9"})),)
+    nics = tuple(replace(nic, addresses=()) for nic in facts.nics)
+    host = Found("node1", "172.31.0.11", replace(facts, nics=nics, stacked=stacked))
+    assert (host.management, set(host.management_nics)) == ("vmbr0", {"eth0", "eth9"})
+    others = tuple(_host(facts, i) for i in (2, 3))
+    ears = _ears(*CABLES[1:], "node1:eth0 node2:eth2")
+    text = topology_text(Survey((host, *others), ears, tuple(segments(ears))), Frame("x", Ssh()))
+    assert "    management_nic: vmbr0\n" in text
+    assert "management, 172.31.0.11 on vmbr0" in text
+    assert "  - node1:eth0" not in text

@@ -28,7 +28,8 @@ def test_every_example_can_be_built(file: Path) -> None:
     topology = load(file)
     lab = asked(topology)
     ends = [end[2] for cable in lab.cables for end in (cable.a, cable.b)]
-    assert len(set(ends)) == 2 * sum(len(cable.strands) for cable in topology.cables)
+    plugs = [end[2] for switch in lab.switches for end in switch.plugs]
+    assert len({*ends, *plugs}) == len(ends) + len(plugs) == sum(len(node.plugs) for node in topology.nodes)
     nics = [nic for host in lab.hosts for nic in host.nics]
     assert len({nic.mac for nic in nics}) == len({nic.panel for nic in nics}) == len(nics)
     assert all(len(nic.panel) <= 15 for nic in nics)
@@ -45,6 +46,24 @@ def test_a_host_has_all_nics_of_the_topology(triangle: Topology) -> None:
     ]
     assert node1.management == "172.31.0.11/24"
     assert [disk.path for disk in node1.disks] == ["/dev/sdb"]
+
+
+def test_every_strand_of_a_bond_is_a_cable() -> None:
+    cables = asked(load(TOPOLOGIES / "bonded.yaml")).cables
+    assert [str(cable) for cable in cables[:2]] == ["node1:eth1 <-> node2:eth1", "node1:eth2 <-> node2:eth2"]
+    assert [cable.bridge for cable in cables[:3]] == ["cable0s0", "cable0s1", "cable1s0"]
+
+
+def test_nic_that_leads_to_many_is_plugged_into_a_switch() -> None:
+    """The uplink's VLAN is on the same NIC, so there is no cable for it."""
+    lab = asked(load(TOPOLOGIES / "vlans.yaml"))
+    assert lab.cables == ()
+    [switch] = lab.switches
+    assert [end[:2] for end in switch.plugs] == [("node1", "eth1"), ("node2", "eth1"), ("node3", "eth1")]
+    assert [(nic.name, nic.bridge) for nic in lab.host("node1").nics] == [
+        ("eth0.10", "management"),
+        ("eth1", "switch1"),
+    ]
 
 
 def test_macs_are_stable_and_differ_between_labs(triangle: Topology) -> None:

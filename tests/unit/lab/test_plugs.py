@@ -46,3 +46,14 @@ def test_the_kernel_keeps_what_is_plugged(alias: str, ends: tuple[str, ...]) -> 
     told = plugs.plugged(lab, {"cable0": {"ifalias": alias}, "cable1": {}, "h0p0": {"ifalias": "node1:eth1"}})
     assert told == {**plugs.as_planned(lab), "cable0": ends}
     assert plugs.said({"cable0": ends}) == [f"link set cable0 alias {alias}"]
+
+
+def test_plug_is_pulled_out_of_a_switch_and_put_back() -> None:
+    lab = from_topology(load(Path("topologies/vlans.yaml")), "x", ("full", Path("/image")), userspace_ovs=True)
+    planned = plugs.as_planned(lab)
+    assert planned == {"switch1": ("h0p0", "h1p0", "h2p0")}
+    without = plugs.pulled(planned, ["h1p0"])
+    assert without == {"switch1": ("h0p0", "h2p0")}
+    assert plugs.moves(planned, without, {"h1p0"}) == ["link set h1p0 down nomaster", *plugs.said(without)]
+    back = plugs.put_back(without, ["h1p0"], planned)
+    assert set(back["switch1"]) == set(planned["switch1"])
