@@ -43,8 +43,7 @@ def hosts(triangle: Topology, incus: World) -> dict[str, IncusHost]:
     lead.on("sh -c # Builds*").on("sh -c *rbd*import*", SUM).on("rbd *rm incus/meshctl-smoke")
     lead.on("incus project create *", then=lambda: incus.projects.update({"meshctl-smoke": dict(plan.FEATURES)}))
     lead.on("incus project delete *", then=partial(incus.projects.__delitem__, "meshctl-smoke"))
-    for daemon in incus.daemons.values():
-        daemon.owned["instances"] = [running(name, f"10.158.0.{n}") for n, name in enumerate(NODES, 2)]
+    incus.instances = [running(name, f"10.158.0.{n}") for n, name in enumerate(NODES, 2)]
     return hosts
 
 
