@@ -70,8 +70,8 @@ class Results:
                 f"{len(wanted) - len(lines)} not tried"
             )
         ]
-        for _group, lines in groupby(failed, key=lambda line: (line["at"], line["faults"])):
-            together = list(lines)
+        for _group, members in groupby(failed, key=lambda line: (line["at"], line["faults"])):
+            together = list(members)
             said += [f"FAILED {line['point']}, struck {line['struck']}" for line in together]
             said += [f"    {fault}" for fault in together[0]["faults"][:10]]
         return "\n".join(said)
