@@ -1,66 +1,35 @@
-"""The topology file as it is written: pydantic models, one per section, every default in one place.
+"""The topology file as it is written: pydantic models, one per section.
 
-Roles read the sections at the end (`ospf`, `bfd`, `ceph`, …) as they stand; nodes, cables and addresses are resolved
-first (see `model.py`). docs/topology.md is generated from these descriptions.
+Nodes, cables and addresses are resolved before anybody else sees them (see `model.py`); the sections of `settings.py`
+stay as they are. docs/topology.md is generated from these descriptions.
 """
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import Field
 
-# RFC 1123 labels: the names become hostnames, Ceph ids and Incus server names.
-NodeName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
-# IFNAMSIZ is 16 with the terminating zero (linux/if.h); no '/', ':' or white space (dev_valid_name in net/core/dev.c).
-NicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")]
-# Pool, network and profile names of Ceph and Incus, kept to what both accept.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
-# No part begins with a dot: /dev/../etc/passwd is no disk.
-DiskPath = Annotated[str, StringConstraints(pattern=r"^/dev(/[A-Za-z0-9_:+@-][A-Za-z0-9._:+@-]*)+$", max_length=255)]
-Strand = Annotated[
-    str, StringConstraints(pattern=r"^ *[A-Za-z0-9][A-Za-z0-9._-]{0,14} *<-> *[A-Za-z0-9][A-Za-z0-9._-]{0,14} *$")
-]
-# 0 and 4095 are reserved (IEEE 802.1Q table 9-2).
-VlanId = Annotated[int, Field(ge=1, le=4094)]
-# Names of the kernel's bonding driver; `broadcast` is left out: everything arrives twice, and OSPF takes it ill.
-BondMode = Literal["802.3ad", "active-backup", "balance-rr", "balance-xor", "balance-tlb", "balance-alb"]
-Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$", to_lower=True)]
-PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]{1,127}$")]
-# No control characters: the path stands in error messages and logs.
-LocalPath = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,1024}$")]
-HostKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9@.-]{1,63} [A-Za-z0-9+/=]{1,4096}( [ -~]{0,255})?$")]
-AgeRecipient = Annotated[
-    str, StringConstraints(pattern=r"^(age1[02-9ac-hj-np-z]{58}|ssh-(ed25519|rsa) [A-Za-z0-9+/]{60,1400}={0,2})$")
-]
-ImageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,255}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-# What a directly wired mesh never reaches; the lint rules compare everything with everything.
-MOST_NODES, MOST_CABLES, MOST_ENTRIES = 250, 1000, 250
-# What keeps a host's links after a reboot; auto: what the host uses for its management NIC.
-RendererName = Literal["auto", "networkd", "netplan", "ifupdown", "ifupdown2", "slackware"]
-# RFC 791 asks for 576 of every host; 9216 is the largest jumbo frame common switches and cards carry.
-Mtu = Annotated[int, Field(ge=1280, le=9216)]
-Seconds = Annotated[float, Field(gt=0, le=86400)]
-Milliseconds = Annotated[float, Field(gt=0, le=600000)]
-
-
-def _written(value: Any) -> Any:
-    """Addresses are written as addresses: the number 5 would be taken for 0.0.0.5."""
-    if isinstance(value, int | float | bytes):
-        raise ValueError("Input should be an address like 192.0.2.1")  # noqa: TRY004  (pydantic reports ValueError)
-    return value
-
-
-Address = Annotated[IPv4Address, BeforeValidator(_written)]
-Network = Annotated[IPv4Network, BeforeValidator(_written)]
-Interface = Annotated[IPv4Interface, BeforeValidator(_written)]
-
-
-class Section(BaseModel):
-    """A part of the topology file: frozen, and unknown keys are errors."""
-
-    # Built when first needed, and then as a part of the whole document: a third of the time to import this module.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+from meshctl.topology.settings import Bfd, Ceph, Certify, Incus, Ospf, Ovn, Packages, Secrets, Section, Smoke, Timeouts
+from meshctl.topology.values import (
+    MOST_CABLES,
+    MOST_ENTRIES,
+    MOST_NODES,
+    Address,
+    BondMode,
+    DiskPath,
+    HostKey,
+    Interface,
+    LocalPath,
+    Mac,
+    Mtu,
+    Network,
+    NicName,
+    NodeName,
+    Port,
+    RendererName,
+    Seconds,
+    Strand,
+    VlanId,
+)
 
 
 class Ssh(Section):
@@ -174,157 +143,6 @@ class Routing(Section):
         description="openfabric: fabricd with OSPF's hello and dead intervals; static: no daemon, full mesh only, "
         "a dead cable is noticed by its lost carrier alone.",
     )
-
-
-class Ospf(Section):
-    """FRR's OSPF."""
-
-    area: Address = Field(IPv4Address("0.0.0.0"), description="Area of every link.")  # noqa: S104  (an area id)
-    hello: int = Field(1, ge=1, le=65535, description="Hello interval, seconds.")
-    dead: int = Field(4, ge=1, le=65535, description="Dead interval, seconds.")
-    retransmit: int = Field(1, ge=1, le=65535, description="Retransmit interval, seconds.")
-    authentication: Literal["none", "hmac-sha-256"] = Field(
-        "none", description="Packets are signed with a key of the cluster's own, which meshctl makes."
-    )
-    redistribute: list[Network] = Field(
-        default_factory=list,
-        max_length=MOST_ENTRIES,
-        description="Kernel routes inside these prefixes are advertised (/32s of VMs).",
-    )
-
-    @property
-    def signed(self) -> bool:
-        """Whether packets are signed."""
-        return self.authentication != "none"
-
-    @property
-    def missed(self) -> int:
-        """Hellos in a dead interval, and at least two."""
-        return max(2, -(-self.dead // self.hello))
-
-
-class Bfd(Section):
-    """Bidirectional forwarding detection on every link; a dead link is noticed after multiplier x interval."""
-
-    profile: Literal["default", "fast", "none"] = Field(
-        "default",
-        description="default: 300 ms x 3; fast: 50 ms x 3; none: only OSPF's hellos notice a link that dies silently.",
-    )
-    interval: int | None = Field(
-        None, ge=10, le=60000, description="Transmit and receive interval, milliseconds; default: the profile's."
-    )
-    multiplier: int | None = Field(
-        None, ge=2, le=255, description="Packets missed before a link is down; default: the profile's."
-    )
-
-    @property
-    def enabled(self) -> bool:
-        """Whether there are BFD sessions at all."""
-        return self.profile != "none"
-
-    @property
-    def every(self) -> int:
-        """Milliseconds between two packets."""
-        return self.interval or (50 if self.profile == "fast" else 300)
-
-    @property
-    def misses(self) -> int:
-        """Packets missed before a link is down."""
-        return self.multiplier or 3
-
-
-class Ovn(Section):
-    """OVN's central databases and tunnels."""
-
-    northbound_port: Port = Field(6641, description="Northbound database.")
-    southbound_port: Port = Field(6642, description="Southbound database.")
-    northbound_raft_port: Port = Field(6643, description="Northbound cluster traffic.")
-    southbound_raft_port: Port = Field(6644, description="Southbound cluster traffic.")
-    encapsulation: Literal["geneve"] = Field("geneve", description="Tunnel protocol.")
-
-
-class Ceph(Section):
-    """Ceph's daemons and pool."""
-
-    pool: Name = Field("incus", description="RBD pool for Incus.")
-    replicas: int | None = Field(
-        None, ge=1, le=10, description="Copies; default: 3, or the number of nodes with disks if fewer."
-    )
-    osd_memory_target: int | None = Field(
-        None,
-        ge=939524096,
-        description="Bytes per OSD; default: a fifth of the memory shared by the host's OSDs.",
-    )
-
-
-class Incus(Section):
-    """The Incus cluster."""
-
-    port: Port = Field(8443, description="API and cluster traffic.")
-    remote_pool: Name = Field("remote", description="Storage pool on Ceph.")
-    local_pool: Name = Field("local", description="Storage pool on each host's own disk (dir).")
-    uplink: Name = Field("UPLINK", description="Physical network that OVN networks use.")
-    network: Name = Field("overlay", description="OVN network of the default profile.")
-    network_address: Interface = Field(
-        IPv4Interface("10.158.0.1/24"), description="Address of the OVN network's router, with prefix length."
-    )
-
-
-class Smoke(Section):
-    """The last gate: instances on every host that reach each other."""
-
-    image: ImageName | None = Field(
-        None, description="`server:alias` of an image; default: one built on the spot from busybox."
-    )
-
-
-class Secrets(Section):
-    """How the operator's state folder keeps the CA's private key."""
-
-    age_recipients: list[AgeRecipient] = Field(
-        default_factory=list,
-        max_length=20,
-        description="Public keys of those who may issue certificates; the CA's key is encrypted to them (age). "
-        "None: it lies plain, mode 0600.",
-    )
-
-
-class Packages(Section):
-    """Where packages come from."""
-
-    extra: list[PackageName] = Field(default_factory=list, description="More packages for every host.")
-    install: bool = Field(True, description="false: meshctl only checks that everything is there.")
-
-
-class Certify(Section):
-    """What `meshctl certify` asks of every link, and how much it may burden them."""
-
-    throughput: int | None = Field(
-        None,
-        ge=1,
-        description="Mbit/s that each direction carries at least; default: 70 % of the NIC's speed or of `rate`.",
-    )
-    rate: int = Field(1000, ge=1, description="Mbit/s that the throughput test sends at most.")
-    seconds: int = Field(3, ge=1, le=60, description="How long it sends, per direction.")
-    latency_median: Milliseconds = Field(1, description="Round trip on an idle link, median, milliseconds.")
-    latency_p99: Milliseconds = Field(5, description="The same, 99th percentile.")
-    loss: float = Field(0.1, ge=0, le=100, description="Percent of the packets that may be lost.")
-    clock: Milliseconds = Field(50, description="Milliseconds that two clocks may be apart.")
-    failover_carrier: Milliseconds = Field(
-        100, description="Milliseconds of loss when a cable goes down and both ends lose their carrier."
-    )
-    failover_silent: Milliseconds | None = Field(
-        None,
-        description="The same when an end keeps its carrier; default: what BFD or OSPF needs to notice, and 100.",
-    )
-
-
-class Timeouts(Section):
-    """Deadlines in seconds; every wait has one."""
-
-    command: Seconds = Field(60, description="A command that changes a host, unless it has a deadline of its own.")
-    gate: Seconds = Field(120, description="A layer's gate.")
-    packages: Seconds = Field(1200, description="Installing packages on one host.")
 
 
 class Document(Section):

@@ -5,22 +5,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from meshctl.topology.document import (
-    Bfd,
-    BondSection,
-    Ceph,
-    Certify,
-    Incus,
-    Ospf,
-    Ovn,
-    Packages,
-    RendererName,
-    Routing,
-    Secrets,
-    Smoke,
-    Ssh,
-    Timeouts,
-)
+from meshctl.topology.document import BondSection, Routing, Ssh
+from meshctl.topology.settings import Bfd, Ceph, Certify, Incus, Ospf, Ovn, Packages, Secrets, Smoke, Timeouts
+from meshctl.topology.values import RendererName
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from meshctl.topology.model import Cable, Disk, End, Node, Plug, Port, Topology,
 from meshctl.topology.positions import Path as YamlPath
 from meshctl.topology.positions import shortened
 
-_END = r"([a-z][a-z0-9-]{0,39}):([A-Za-z0-9][A-Za-z0-9._-]{0,14})"  # document.NodeName and NicName
+_END = r"([a-z][a-z0-9-]{0,39}):([A-Za-z0-9][A-Za-z0-9._-]{0,14})"  # values.NodeName and NicName
 LONGEST_NIC = 15
 """IFNAMSIZ without the terminating zero (linux/if.h)."""
 

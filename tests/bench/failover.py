@@ -30,7 +30,7 @@ from meshctl.lab.names import lab_namespace
 from meshctl.lab.proc import ip_batch
 from meshctl.roles.frr.role import Frr
 from meshctl.topology import Topology, load
-from meshctl.topology.document import Bfd, Ospf
+from meshctl.topology.settings import Bfd, Ospf
 from tests.lab.routing import converge
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,8 @@ from meshctl.host.known_hosts import KnownHosts
 from meshctl.host.ssh import SshHost
 from meshctl.host.wait import until
 from meshctl.topology import Node
-from meshctl.topology.document import Ssh, Timeouts
+from meshctl.topology.document import Ssh
+from meshctl.topology.settings import Timeouts
 from tests.roles import golden
 from tests.ssh import fifo as fifos
 from tests.ssh.sshd import Server

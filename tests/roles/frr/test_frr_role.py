@@ -17,7 +17,7 @@ from meshctl.roles.frr.role import Frr
 from meshctl.roles.frr.vty import CONF
 from meshctl.state import StateFolder
 from meshctl.topology import Node, Topology
-from meshctl.topology.document import Bfd
+from meshctl.topology.settings import Bfd
 from tests.roles import golden
 from tests.roles.frrhost import FrrHost, apply
 

@@ -9,7 +9,7 @@ from meshctl.certify.facts import LinkFacts, Measured, Throughput
 from meshctl.certify.probes import Loss
 from meshctl.certify.verdicts import Check, Verdict, allowed, judge, of_cable, worst
 from meshctl.topology import Topology
-from meshctl.topology.document import Bfd, Certify
+from meshctl.topology.settings import Bfd, Certify
 from tests.unit.certify.measurements import NOTHING, PINGED, SOME, TRIANGLE, cut, healthy, link, with_link
 
 

@@ -126,7 +126,7 @@ def test_warnings_are_shown_and_do_not_fail(capsys: Captured) -> None:
     ring = str(ROOT / "topologies/ring.yaml")
     assert run(["validate", ring]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith(f"{ring}:11:1: nodes: 4 voters")
+    assert said[0].startswith(f"{ring}:12:1: nodes: 4 voters")
     assert said[-1].endswith("; 1 warning")
     assert run(["-o", "json", "validate", ring]) == 0
     assert [f["rule"] for f in check(capsys.readouterr().out, "meshctl/validate/1")["findings"]] == ["even-voters"]

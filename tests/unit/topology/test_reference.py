@@ -14,6 +14,13 @@ def test_examples_match_the_schema(file: Path) -> None:
     jsonschema.Draft202012Validator(json_schema()).validate(yaml.safe_load(file.read_text()))
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "topologies").glob("*.yaml")), ids=lambda file: file.stem)
+def test_editors_find_the_schema(file: Path) -> None:
+    first = file.read_text().splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    assert (file.parent / first.partition("=")[2]).exists()
+
+
 def test_schema_refuses_unknown_keys() -> None:
     document = yaml.safe_load((ROOT / "topologies/triangle.yaml").read_text()) | {"clustr": 1}
     with pytest.raises(jsonschema.ValidationError, match="clustr"):
