@@ -8,11 +8,11 @@ from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role, Scope
 from meshctl.roles.ceph import Command, ask
+from meshctl.roles.tls import CA
 from meshctl.topology import Node
 
 from .bundle import KEY, Bundle, bundle, merged, own, signed
 
-TRUSTED = "/etc/ovn/pki/ca.pem"
 GET: Command = {"prefix": "config-key get", "key": KEY}
 SET = ("ceph", "--connect-timeout", "10", "config-key", "set", KEY, "-i", "-")
 
@@ -27,7 +27,7 @@ class HandoverRole(Role):
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Keep what differs from what is kept; everything at once, or nothing."""
-        kept, trusted = await asyncio.gather(look(host), host.read(TRUSTED))
+        kept, trusted = await asyncio.gather(look(host), host.read(CA))
         mine = own(self.topology, cluster.state)
         wanted = merged(kept, mine, trusted or "")
         if kept and wanted.content == kept.content:

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshctl.roles.parsing import parser
+from meshctl.roles.tls import CA, CERTIFICATE, KEY
 from meshctl.topology import Topology
-
-PKI = "/etc/ovn/pki"
-CA, CERTIFICATE, KEY = (f"{PKI}/{name}.pem" for name in ("ca", "cert", "key"))
-"""Written by role pki."""
 
 _PORTS = ("--columns=name,networks", "list", "Logical_Router_Port")
 _GROUPS = ("--columns=name,ha_chassis", "list", "HA_Chassis_Group")

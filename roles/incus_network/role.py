@@ -12,6 +12,7 @@ from meshctl.host.base import Host, Result
 from meshctl.roles import incusapi
 from meshctl.roles.base import Problem, Role, Scope
 from meshctl.roles.incusapi import Thing, Wanted
+from meshctl.roles.tls import CA, CERTIFICATE, KEY
 from meshctl.topology import Node
 
 from . import judge, nb, wanted
@@ -50,7 +51,7 @@ class IncusNetworkRole(Role):
         """
         del node
         ca, certificate, key, seen = await asyncio.gather(
-            _pem(host, nb.CA), _pem(host, nb.CERTIFICATE), _pem(host, nb.KEY), _look(host)
+            _pem(host, CA), _pem(host, CERTIFICATE), _pem(host, KEY), _look(host)
         )
         await self._connect(host, seen, wanted.settings(self.topology, ca, certificate, key))
         if uplink := wanted.uplink(self.topology):

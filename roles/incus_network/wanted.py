@@ -1,22 +1,12 @@
 """Incus' settings and networks as the topology wants them. Pure."""
 
 from meshctl.roles.incusapi import Wanted
+from meshctl.roles.overlay import mtu
 from meshctl.topology import Topology
 
 from .nb import connection
 
-GENEVE = 58
-"""Bytes that Geneve with OVN's option adds over IPv4: Ethernet 14, IP 20, UDP 8, Geneve 8, option 8."""
-
 PREFIX = "network.ovn."
-
-
-def mtu(topology: Topology) -> int:
-    """What fits through every cable with the tunnel around it.
-
-    Incus would take the MTU of the interface that has the encapsulation address, which is lo with 65536 bytes.
-    """
-    return min((cable.mtu for cable in topology.cables), default=1500) - GENEVE
 
 
 def settings(topology: Topology, ca: str, certificate: str, key: str) -> dict[str, str]:

@@ -3,10 +3,11 @@
 from meshctl.errors import CommandError
 from meshctl.host.base import Host
 from meshctl.roles.parsing import understand
+from meshctl.roles.tls import CA, CERTIFICATE, KEY
 from meshctl.topology import Node, Topology
 
 from . import parse
-from .databases import CA, CERTIFICATE, CONTROLLER, KEY, databases
+from .databases import CONTROLLER, databases
 
 SWITCH = "openvswitch-switch.service"
 

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
+from meshctl.roles.tls import CA, CERTIFICATE, KEY
 from meshctl.topology import Node, Topology
-
-PKI = "/etc/ovn/pki"
-KEY, CERTIFICATE, CA = f"{PKI}/key.pem", f"{PKI}/cert.pem", f"{PKI}/ca.pem"
 
 NORTHD = "ovn-northd.service"
 CONTROLLER = "ovn-controller.service"

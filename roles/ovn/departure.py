@@ -8,10 +8,11 @@ from meshctl.errors import ConnectError, ConnectionLost
 from meshctl.host.base import Host
 from meshctl.roles.absence import witness
 from meshctl.roles.departure import DYING
+from meshctl.roles.tls import CA, CERTIFICATE, KEY
 from meshctl.topology import Node, Topology
 
 from . import central, gate, parse
-from .databases import CA, CERTIFICATE, KEY, Database, databases
+from .databases import Database, databases
 
 _REASON = "the host is gone for good"
 

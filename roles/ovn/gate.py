@@ -4,11 +4,12 @@ import asyncio
 
 from meshctl.host.base import Host
 from meshctl.roles.parsing import understand
+from meshctl.roles.tls import CA, CERTIFICATE, KEY
 from meshctl.topology import Node, Topology
 
 from . import parse
 from .central import client_query
-from .databases import CA, CERTIFICATE, KEY, databases
+from .databases import databases
 from .judge import Look
 
 # A port that is closed, or open to somebody else, must not pass for one that refuses: so it has to speak TLS with our

@@ -3,9 +3,8 @@
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.removal import erase, present
+from meshctl.roles.tls import FOLDER
 from meshctl.topology import Node
-
-from .role import FOLDER
 
 
 async def holdings(node: Node, host: Host, cluster: Cluster) -> list[str]:

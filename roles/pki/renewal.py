@@ -11,9 +11,10 @@ from meshctl.errors import SecretsError
 from meshctl.host.base import Host, text
 from meshctl.issuing import Leaf
 from meshctl.roles.base import Rollout
+from meshctl.roles.tls import CA, CERTIFICATE, KEY
 from meshctl.topology import Node, Topology
 
-from .role import CA, CERTIFICATE, KEY, Pki
+from .role import Pki
 
 SERVED = 30.0
 """Seconds in which a server must serve the new certificate. ovsdb-server looks at its files whenever it wakes up."""

@@ -11,14 +11,10 @@ from meshctl.cluster import Cluster
 from meshctl.errors import SecretsError
 from meshctl.host.base import Host, text
 from meshctl.roles.base import Problem, Role
+from meshctl.roles.tls import CA, CERTIFICATE, FOLDER, KEY
 from meshctl.topology import Node, Topology
 
 from .parse import Carried, fault, holds, in_common, issuer_of
-
-FOLDER = "/etc/ovn/pki"
-CA = f"{FOLDER}/ca.pem"
-CERTIFICATE = f"{FOLDER}/cert.pem"
-KEY = f"{FOLDER}/key.pem"
 
 TAKE_OVER_BEFORE = timedelta(days=730)
 """When the CA has less left, certificates get shorter than they should be: time for `certs renew --ca`."""

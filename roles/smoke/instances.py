@@ -8,10 +8,11 @@ from meshctl.cluster import Cluster
 from meshctl.errors import CommandError, HostError, ParseError, RefusedError, WaitError
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
+from meshctl.roles.overlay import mtu
 from meshctl.topology import Node, Topology
 
 from . import parse
-from .plan import ALIAS, FEATURES, HEADERS, MARK, PROJECT, image, instance, mtu
+from .plan import ALIAS, FEATURES, HEADERS, MARK, PROJECT, image, instance
 
 _HERE = Path(__file__).parent
 _IMAGE = (_HERE / "image.sh").read_text()

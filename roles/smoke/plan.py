@@ -22,7 +22,6 @@ FEATURES = {
 """Images and profiles of its own, so that nothing of the users' is used or left; their networks are what is tested."""
 
 ALIAS = "busybox"
-GENEVE = 58
 HEADERS = 28
 """Bytes of IP and ICMP in front of a ping's payload."""
 
@@ -35,11 +34,6 @@ def instance(node: str) -> str:
 def image(topology: Topology) -> str:
     """What is launched: the image that the topology names, or the one built on the spot."""
     return topology.smoke.image or ALIAS
-
-
-def mtu(topology: Topology) -> int:
-    """The instances' MTU, as role incus_network sets it on the network."""
-    return min((cable.mtu for cable in topology.cables), default=1500) - GENEVE
 
 
 def digest(topology: Topology) -> str:

@@ -12,7 +12,8 @@ from meshctl.cluster import Cluster
 from meshctl.errors import ParseError, SecretsError
 from meshctl.host.base import text
 from meshctl.roles.handover.bundle import KEY, LARGEST, Bundle, bundle, encrypted, host_keys, merged, own
-from meshctl.roles.handover.role import SET, TRUSTED, HandoverRole
+from meshctl.roles.handover.role import SET, HandoverRole
+from meshctl.roles.tls import CA
 from meshctl.secrets import PLAIN, Seal
 from meshctl.state import StateFolder
 from tests.roles import golden
@@ -46,7 +47,7 @@ class KeepingHost(CephHost):
 
 def keeping_cluster(tmp_path: Path, state: StateFolder, trusted: str = "") -> tuple[Cluster, KeepingHost]:
     hosts = [KeepingHost(name=node.name, world=World()) for node in TRIANGLE.nodes]
-    hosts[0].keep().files[TRUSTED] = text(trusted)
+    hosts[0].keep().files[CA] = text(trusted)
     return replace(cluster_of(TRIANGLE, hosts, tmp_path), state=state), hosts[0]
 
 

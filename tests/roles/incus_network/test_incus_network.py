@@ -7,7 +7,7 @@ import pytest
 
 from meshctl.errors import HostError, RefusedError
 from meshctl.host.base import Result, text
-from meshctl.roles import incusapi
+from meshctl.roles import incusapi, overlay, tls
 from meshctl.roles.incus_network import judge, nb, wanted
 from meshctl.roles.incus_network.role import IncusNetworkRole
 from meshctl.topology import Topology
@@ -35,8 +35,8 @@ def hosts(triangle: Topology, incus: World) -> dict[str, IncusHost]:
     for host in hosts.values():
         host.on("busybox arping *", status=1)
         host.on("ovn-nbctl *", NORTHBOUND)
-        host.files.update({path: text(f"{path}\n") for path in (nb.CA, nb.CERTIFICATE)})
-        host.files[nb.KEY] = text("KEY\n", mode=0o600, secret=True)
+        host.files.update({path: text(f"{path}\n") for path in (tls.CA, tls.CERTIFICATE)})
+        host.files[tls.KEY] = text("KEY\n", mode=0o600, secret=True)
     return hosts
 
 
@@ -83,9 +83,9 @@ def test_a_group_with_one_chassis_is_no_set() -> None:
 
 
 def test_mtu_leaves_room_for_the_tunnel_on_the_narrowest_cable(triangle: Topology) -> None:
-    assert wanted.mtu(triangle) == 1442
+    assert overlay.mtu(triangle) == 1442
     narrow = replace(triangle, cables=(replace(triangle.cables[0], mtu=1400), *triangle.cables[1:]))
-    assert wanted.mtu(narrow) == 1342
+    assert overlay.mtu(narrow) == 1342
     assert wanted.overlay(narrow).config["bridge.mtu"] == "1342"
 
 
@@ -143,7 +143,7 @@ async def test_a_renewed_certificate_reaches_incus(
     triangle: Topology, hosts: dict[str, IncusHost], incus: World
 ) -> None:
     await apply(triangle, hosts)
-    hosts["node1"].files[nb.CERTIFICATE] = text("NEW\n")
+    hosts["node1"].files[tls.CERTIFICATE] = text("NEW\n")
     await apply(triangle, hosts)
     assert incus.config["network.ovn.client_cert"] == "NEW\n"
 
@@ -239,7 +239,7 @@ async def test_a_users_nic_is_kept_and_told(triangle: Topology, hosts: dict[str,
 
 
 async def test_without_certificates_nothing_is_changed(triangle: Topology, hosts: dict[str, IncusHost]) -> None:
-    del hosts["node1"].files[nb.KEY]
+    del hosts["node1"].files[tls.KEY]
     with pytest.raises(HostError, match=r"there is no /etc/ovn/pki/key\.pem"):
         await apply(triangle, hosts)
     assert incusworld.changes(hosts) == []

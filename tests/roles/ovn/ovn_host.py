@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from meshctl.errors import ConnectionLost
 from meshctl.host.base import Files, Result
 from meshctl.host.fake import FakeHost
-from meshctl.roles.ovn.databases import CA, CERTIFICATE, KEY, NORTHD, databases
+from meshctl.roles.ovn.databases import NORTHD, databases
+from meshctl.roles.tls import CA, CERTIFICATE, KEY
 from meshctl.topology import Topology
 
 CENTRAL = "/etc/default/ovn-central"

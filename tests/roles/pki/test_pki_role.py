@@ -17,8 +17,9 @@ from meshctl.host.base import Result, text
 from meshctl.host.fake import FakeHost
 from meshctl.roles.pki.parse import Carried, fault
 from meshctl.roles.pki.renewal import _SERIALS, Renewal
-from meshctl.roles.pki.role import CA, CERTIFICATE, KEY, Pki
+from meshctl.roles.pki.role import Pki
 from meshctl.roles.pki.takeover import _ASKED_FOR, Clear, Cross, Trust
+from meshctl.roles.tls import CA, CERTIFICATE, KEY
 from meshctl.secrets import Seal
 from meshctl.state import StateFolder
 from meshctl.topology import Node, Topology
