@@ -27,8 +27,7 @@ Say = Callable[[str], None]
 
 def patience(topology: Topology) -> float:
     """Seconds until a dead cable must have been noticed, by BFD or by OSPF's hellos."""
-    bfd = topology.bfd.every * topology.bfd.misses / 1000 if topology.bfd.enabled else topology.ospf.dead
-    return NOTICE + bfd
+    return NOTICE + topology.notice / 1000
 
 
 def isolates(topology: Topology, cable: int, dead: Collection[int]) -> str:

@@ -178,8 +178,7 @@ def allowed(topology: Topology, cut: Cut) -> float:
         return topology.certify.failover_carrier
     if topology.certify.failover_silent is not None:
         return topology.certify.failover_silent
-    bfd = topology.bfd
-    return NOTICED + (bfd.every * bfd.misses if bfd.enabled else 1000 * topology.ospf.dead)
+    return NOTICED + topology.notice
 
 
 def _cut(topology: Topology, cut: Cut) -> Iterator[Check]:

@@ -193,6 +193,11 @@ class Topology:
         raise KeyError(name)
 
     @property
+    def notice(self) -> float:
+        """Milliseconds after which a link that dies silently is noticed: by BFD, or else by missing hellos."""
+        return self.bfd.every * self.bfd.misses if self.bfd.enabled else 1000 * self.ospf.dead
+
+    @property
     def loopback_addresses(self) -> tuple[IPv4Address, ...]:
         """Every node's loopback, in the order of `nodes`."""
         return tuple(node.loopback for node in self.nodes)
