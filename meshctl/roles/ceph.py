@@ -85,6 +85,11 @@ class Setting:
         return {"prefix": "config rm", "who": self.who, "name": self.name}
 
 
+def purge_new(osd: int) -> Command:
+    """The command that forgets an OSD which was announced and never made; it refuses one that has ever been up."""
+    return {"prefix": "osd purge-new", "id": osd, "yes_i_really_mean_it": True}
+
+
 def mon_socket(node: str) -> str:
     """The admin socket of a host's monitor; it answers without quorum."""
     return f"/run/ceph/ceph-mon.{node}.asok"

@@ -16,6 +16,7 @@ from meshctl.roles.ceph import (
     STATUS,
     Command,
     Setting,
+    purge_new,
     survey,
     tell,
 )
@@ -59,7 +60,7 @@ class CephHealthRole(Role):
         if ghosts:  # first: nothing would tell of their folders once they are purged
             await together(*(_remove_folders(member, ghosts) for member in cluster.hosts.values()))
         forget: Command = {"prefix": "config-key rm", "key": FOUNDING_KEY}
-        purges = [_purge(ghost) for ghost in ghosts]
+        purges = [purge_new(ghost) for ghost in ghosts]
         await tell(host, [*settings, *purges], [forget], reason="the founding is over")
 
     async def _strict(self, host: Host) -> None:
@@ -102,10 +103,6 @@ async def _leftovers(host: Host) -> tuple[list[Command], list[int]] | None:
     present = config.read(parse.present)
     settings = [Setting(who, name, "") for who, name in note.read(parse.founding) if (who, name) in present]
     return [setting.remove for setting in settings], osds.read(parse.ghosts)
-
-
-def _purge(osd: int) -> Command:
-    return {"prefix": "osd purge-new", "id": osd, "yes_i_really_mean_it": True}
 
 
 async def _remove_folders(host: Host, ghosts: Sequence[int]) -> None:

@@ -1,1 +1,1 @@
-"""Ceph's managers: one active, the others standing by."""
+"""Ceph's first manager; those that stand by are ceph_standby's."""

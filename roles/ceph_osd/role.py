@@ -6,7 +6,7 @@ from typing import ClassVar
 from meshctl.cluster import Cluster
 from meshctl.host.base import File, Files, Host, text
 from meshctl.roles.base import Problem, Role
-from meshctl.roles.ceph import CONFIG_DUMP, OSD_DUMP, OSD_TREE, Command, Setting, keep_running, survey, tell
+from meshctl.roles.ceph import CONFIG_DUMP, OSD_DUMP, OSD_TREE, Setting, keep_running, purge_new, survey, tell
 from meshctl.roles.parsing import understand
 from meshctl.roles.templates import environment
 from meshctl.roles.together import together
@@ -138,7 +138,7 @@ class CephOsdRole(Role):
             if (await disks.look(host, seen.path)).label:
                 return
         if osd:
-            await tell(host, [_purge(osd.id)], reason=reason)
+            await tell(host, [purge_new(osd.id)], reason=reason)
 
     async def _share(self, host: Host) -> None:
         """The memory targets of all hosts' OSDs."""
@@ -151,11 +151,6 @@ class CephOsdRole(Role):
                     changes.append(Setting(f"osd/host:{node.name}", "osd_memory_target", target).set)
         if changes:
             await tell(host, changes, reason="memory targets of OSDs differ")
-
-
-def _purge(osd: int) -> Command:
-    """It refuses an OSD that has ever been up."""
-    return {"prefix": "osd purge-new", "id": osd, "yes_i_really_mean_it": True}
 
 
 def _unit() -> File:

@@ -1,1 +1,1 @@
-"""Ceph's pools, and the last word on its health."""
+"""Ceph's pools."""

@@ -5,12 +5,12 @@ No command hands leadership over: stopping a leader costs writers of that databa
 """
 
 from meshctl.cluster import Cluster
-from meshctl.host.base import Host
+from meshctl.host.base import QUERY_TIMEOUT, Host
 from meshctl.roles.absence import GOODBYE, witness
 from meshctl.roles.units import units
 from meshctl.topology import Node
 
-from . import parse
+from .central import status
 from .databases import CONTROLLER, NORTHD, Database, databases
 
 ELECTION = 30.0
@@ -40,7 +40,7 @@ async def _leave(database: Database, host: Host, other: Host) -> None:
     if database.unit not in await _running(host, database.unit):
         return
     before = await _leader(database, other)
-    mine = await _status(database, host)
+    mine = await status(host, database, timeout=QUERY_TIMEOUT)
     argv = ["systemctl", "stop", database.unit]
     await host.run(argv, reason=f"another server leads {database.schema}", timeout=GOODBYE)
     if mine is None or mine.role != "leader":
@@ -54,16 +54,8 @@ async def _leave(database: Database, host: Host, other: Host) -> None:
 
 
 async def _leader(database: Database, host: Host) -> str:
-    status = await _status(database, host)
-    return status.leader if status else "unknown"
-
-
-async def _status(database: Database, host: Host) -> parse.ClusterStatus | None:
-    answer = await host.query(database.status(), ok=None)
-    try:
-        return parse.cluster_status(answer.stdout)
-    except ValueError:
-        return None
+    seen = await status(host, database, timeout=QUERY_TIMEOUT)
+    return seen.leader if seen else "unknown"
 
 
 async def _running(host: Host, *names: str) -> frozenset[str]:

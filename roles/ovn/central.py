@@ -85,7 +85,7 @@ async def look_at_stores(host: Host, topology: Topology) -> dict[str, parse.Stor
 
 async def _look_at_store(host: Host, database: Database) -> parse.Store:
     tables = ["Logical_Switch", "Logical_Router"] if database.letter == "nb" else []
-    question = json.dumps([database.schema, *(_select(table, "name") for table in tables)])
+    question = json.dumps([database.schema, *(select(table, "name") for table in tables)])
     answer = await host.query(["sh", "-c", STORE, "sh", database.file, question])
     return understand(host.name, answer.argv, parse.store, answer.stdout)
 
@@ -200,9 +200,13 @@ async def _open(host: Host, database: Database, *, mend: bool = True) -> str:
     return "a member, but no listener yet"
 
 
-async def status(host: Host, database: Database) -> parse.ClusterStatus | None:
+async def status(
+    host: Host,
+    database: Database,
+    timeout: float = _STATUS_TIMEOUT,  # noqa: ASYNC109  (contract of Host)
+) -> parse.ClusterStatus | None:
     """The cluster as the host's server sees it; None when that does not run, or isn't clustered."""
-    answer = await host.query(database.status(), timeout=_STATUS_TIMEOUT, ok=None)
+    answer = await host.query(database.status(), timeout=timeout, ok=None)
     try:
         return parse.cluster_status(answer.stdout)
     except ValueError:
@@ -210,18 +214,19 @@ async def status(host: Host, database: Database) -> parse.ClusterStatus | None:
 
 
 async def _targets(host: Host, database: Database) -> frozenset[str]:
-    answer = await host.query(client_query(database, _select("Connection", "target")), ok=None)
+    answer = await host.query(client_query(database, select("Connection", "target")), ok=None)
     try:
         return parse.targets(answer.stdout)
-    except (ValueError, LookupError):
+    except ValueError:
         return frozenset()
 
 
-def client_query(database: Database, *operations: dict[str, Any], schema: str = "") -> list[str]:
+def client_query(database: Database, *operations: dict[str, Any]) -> list[str]:
     """Ask a host's own server; works on followers, too."""
-    transaction = json.dumps([schema or database.schema, *operations])
+    transaction = json.dumps([database.schema, *operations])
     return ["ovsdb-client", "-t", "3", "--format=json", "query", database.socket, transaction]
 
 
-def _select(table: str, *columns: str) -> dict[str, Any]:
+def select(table: str, *columns: str) -> dict[str, Any]:
+    """All rows of a table, as an operation of a query."""
     return {"op": "select", "table": table, "where": [], "columns": list(columns)}

@@ -2,13 +2,13 @@
 
 import asyncio
 
-from meshctl.host.base import Host
+from meshctl.host.base import QUERY_TIMEOUT, Host
 from meshctl.roles.parsing import understand
 from meshctl.roles.tls import CA, CERTIFICATE, KEY
 from meshctl.topology import Node, Topology
 
 from . import parse
-from .central import client_query
+from .central import client_query, select, status
 from .databases import databases
 from .judge import Look
 
@@ -22,17 +22,19 @@ _DOORS = (
     "} & done; wait"
 )
 
+_CHASSIS = (select("Chassis", "name"), select("Encap", "type", "ip", "chassis_name"))
+
 
 async def look(host: Host, topology: Topology) -> Look:
     """One host's servers and daemons, in one round trip."""
     both = databases(topology)
     statuses, northd, controller = await asyncio.gather(
-        asyncio.gather(*(host.query(database.status(), ok=None) for database in both)),
+        asyncio.gather(*(status(host, database, timeout=QUERY_TIMEOUT) for database in both)),
         host.query(["ovn-appctl", "-T", "3", "-t", "ovn-northd", "status"], ok=None),
         host.query(["ovn-appctl", "-T", "3", "-t", "ovn-controller", "connection-status"], ok=None),
     )
     return Look(
-        {database.letter: _status(answer.stdout) for database, answer in zip(both, statuses, strict=True)},
+        {database.letter: seen for database, seen in zip(both, statuses, strict=True)},
         northd.stdout.strip().removeprefix("Status: "),
         controller.stdout.strip(),
     )
@@ -49,16 +51,3 @@ async def bad_doors(host: Host, node: Node, topology: Topology) -> list[str]:
     ports = [str(port) for database in databases(topology) for port in (database.port, database.raft_port)]
     argv = ["timeout", "10", "sh", "-c", _DOORS, "sh", str(node.loopback), CA, CERTIFICATE, KEY, *ports]
     return sorted((await host.query(argv)).stdout.splitlines())
-
-
-def _status(text: str) -> parse.ClusterStatus | None:
-    try:
-        return parse.cluster_status(text)
-    except ValueError:
-        return None
-
-
-_CHASSIS = (
-    {"op": "select", "table": "Chassis", "where": [], "columns": ["name"]},
-    {"op": "select", "table": "Encap", "where": [], "columns": ["type", "ip", "chassis_name"]},
-)

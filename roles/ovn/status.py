@@ -12,7 +12,7 @@ from meshctl.roles.parsing import parser, understand
 from meshctl.topology import Node, Topology
 
 from . import gate, parse
-from .central import client_query
+from .central import client_query, select
 from .databases import Database, databases
 from .judge import Look as Daemons
 from .judge import judge as judge_daemons
@@ -32,14 +32,9 @@ DISEASES = (STALE_RAFT_MEMBER, CHASSIS_TWICE, WRONG_ENCAPSULATION)
 OVS = ("ovs-vsctl", "-t", "3", "--format=json", "--columns=external_ids", "list", "Open_vSwitch", ".")
 _NAMES = {"nb": "OVN's northbound database", "sb": "OVN's southbound database"}
 _REGISTERED = (
-    {"op": "select", "table": "Chassis", "where": [], "columns": ["_uuid", "name", "hostname"]},
-    {"op": "select", "table": "Encap", "where": [], "columns": ["type", "ip", "chassis_name"]},
-    {
-        "op": "select",
-        "table": "Port_Binding",
-        "where": [["type", "==", "chassisredirect"]],
-        "columns": ["chassis", "logical_port"],
-    },
+    select("Chassis", "_uuid", "name", "hostname"),
+    select("Encap", "type", "ip", "chassis_name"),
+    {**select("Port_Binding", "chassis", "logical_port"), "where": [["type", "==", "chassisredirect"]]},
 )
 
 

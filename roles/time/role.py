@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from meshctl.cluster import Cluster
-from meshctl.errors import ParseError
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role
+from meshctl.roles.parsing import understand
 from meshctl.topology import Node
 
 from .parse import Source, Tracking, sources, tracking
@@ -97,7 +97,6 @@ async def look(_: Node, host: Host) -> Clock | None:
     told, listed = await asyncio.gather(host.query(_TRACKING, ok=None), host.query(_SOURCES, ok=None))
     if not (told.ok and listed.ok):
         return None
-    try:
-        return Clock(tracking(told.stdout), sources(listed.stdout))
-    except ValueError as error:
-        raise ParseError(host.name, _TRACKING, "chronyc's CSV", told.stdout) from error
+    return Clock(
+        understand(host.name, _TRACKING, tracking, told.stdout), understand(host.name, _SOURCES, sources, listed.stdout)
+    )
