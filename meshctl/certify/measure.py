@@ -73,7 +73,7 @@ class Links:
         return understand(host.name, result.argv, parse.nic, result.stdout)
 
     async def _ping(self, end: End, far: End) -> Way:
-        host, port = self._cluster.hosts[end.node], self._port(end)
+        host, port = self._cluster.hosts[end.node], self._port(end, far)
         to = ["-I", end.nic, str(port.peer_address.ip)]
         # No -w: with it, -c counts answers instead of questions, and a lossy link seems to lose nothing.
         few = ["ping", "-n", "-q", "-M", "do", "-c", "5", "-i", "0.2", "-W", "1"]
@@ -92,14 +92,15 @@ class Links:
         found = await iperf(
             self._cluster.hosts[way.source.node],
             self._cluster.hosts[way.target.node],
-            self._port(way.source),
+            self._port(way.source, way.target),
             rate=self._wishes.rate,
             seconds=self._wishes.seconds,
         )
         return Way(way.source, way.target, way.full, way.small, way.asked, way.rtts, found)
 
-    def _port(self, end: End) -> Port:
-        return next(port for port in self._cluster.topology.node(end.node).ports if port.nic == end.nic)
+    def _port(self, end: End, far: End) -> Port:
+        ports = self._cluster.topology.node(end.node).ports
+        return next(port for port in ports if port.nic == end.nic and port.peer == far.node)
 
 
 def _plugged(end: End, before: Mapping[End, Nic], pinged: Mapping[End, Nic], after: Mapping[End, Nic]) -> Plugged:

@@ -32,6 +32,8 @@ def patience(topology: Topology) -> float:
 
 def isolates(topology: Topology, cable: int, dead: Collection[int]) -> str:
     """Why a cable can't be spared, "" if it can: without it and those that are dead somebody would be cut off."""
+    if topology.cables[cable].shared:
+        return "its NICs lead to all other hosts, too"
     left = parts(topology, without_cables={cable, *dead})
     if len(left) == 1:
         return ""

@@ -74,6 +74,7 @@ class NodeSection(Section):
     loopback: Address | None = Field(None, description="Stable address; default: loopback prefix + id.")
     management_nic: NicName = Field("eth0", description="NIC of the management address; meshctl never changes it.")
     uplink_nic: NicName | None = Field(None, description="NIC of the OVN uplink; default: uplink.nic.")
+    segment_nic: NicName | None = Field(None, description="NIC on the switch of all; default: segment.nic.")
     macs: dict[NicName, Mac] = Field(default_factory=dict, description="MAC addresses that pin NICs by hardware.")
     host_key: HostKey | None = Field(None, description="The host's public SSH key (`ssh-ed25519 AAAA…`), pinned.")
     renderer: RendererName | None = Field(None, description="What keeps this host's links; default: mesh.renderer.")
@@ -108,6 +109,17 @@ class CableSection(Section):
     switch: bool = Field(False, description="There is a switch between the two ends; else that is a fault.")
     bond: BondSection | None = Field(None, description="The cable is several wires, bonded.")
     vlan: VlanId | None = Field(None, description="The cable is this VLAN on both NICs (or bonds), `eth1.100`.")
+
+
+class SegmentSection(Section):
+    """One switch for all: a NIC of every host in one flat subnet, instead of cables or beside them."""
+
+    nic: NicName = Field(description="NIC of every host on the switch.")
+    prefix: Network | None = Field(
+        None, description="The subnet; each node has its id in it. Default: mesh.links, where there are no cables."
+    )
+    mtu: Mtu | None = Field(None, description="MTU of these NICs; default: mesh.mtu.")
+    cost: int | None = Field(None, ge=1, le=65535, description="OSPF cost; default: FRR's.")
 
 
 class MeshSection(Section):
@@ -152,8 +164,9 @@ class Document(Section):
     ssh: Ssh = Ssh()
     nodes: dict[NodeName, NodeSection] = Field(min_length=1, max_length=MOST_NODES, description="The hosts by name.")
     cables: list[str | CableSection] = Field(
-        max_length=MOST_CABLES, description="Every cable: `node1:eth1 <-> node2:eth2`."
+        default_factory=list, max_length=MOST_CABLES, description="Every cable: `node1:eth1 <-> node2:eth2`."
     )
+    segment: SegmentSection | None = Field(None, description="All hosts on one switch.")
     mesh: MeshSection
     uplink: UplinkSection | None = Field(None, description="Without it there are no OVN networks with a way out.")
     routing: Routing = Routing()

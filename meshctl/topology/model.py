@@ -44,6 +44,8 @@ class Cable:
     """The plugs of each strand, in the order of `a` and `b`, when they are other NICs than the ends themselves."""
     bond: BondSection | None = None
     vlan: int | None = None
+    shared: bool = False
+    """Two of the hosts that are all on one switch: the NICs and the subnet are those of other pairs, too."""
 
     def __str__(self) -> str:
         return f"{self.a} <-> {self.b}"
@@ -89,6 +91,8 @@ class Port:
     """The NICs of a bond, in the order of the strands."""
     bond: BondSection | None = None
     vlan: Vlan | None = None
+    shared: bool = False
+    """Other ports have the same NIC and address, and lead to other hosts on the same switch."""
     wire: Plug | None = None
     """The NIC under a VLAN, and where its wire leads; None where that is a bond, or `nic` itself."""
 

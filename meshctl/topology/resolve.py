@@ -3,7 +3,8 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
+from itertools import combinations
 from pathlib import Path
 
 from meshctl.topology.addresses import PARALLEL, ends, link_prefix, loopback, node_ids
@@ -14,6 +15,9 @@ from meshctl.topology.positions import Path as YamlPath
 from meshctl.topology.positions import shortened
 
 _END = r"([a-z][a-z0-9-]{0,39}):([A-Za-z0-9][A-Za-z0-9._-]{0,14})"  # values.NodeName and NicName
+MOST_ON_SWITCH = 45
+"""Hosts whose pairs are as many as a topology may have cables."""
+
 LONGEST_NIC = 15
 """IFNAMSIZ without the terminating zero (linux/if.h)."""
 
@@ -50,7 +54,7 @@ class _Resolver:
         self.ids = node_ids({name: section.id for name, section in document.nodes.items()})
 
     def topology(self, source: Path) -> Topology:
-        strung = self._cables()
+        strung = [*self._cables(), *self._segment()]
         loopbacks = {name: self._loopback(name) for name in self.doc.nodes}
         uplink = self._uplink(self.doc.uplink)
         for name, section in self.doc.nodes.items():
@@ -89,6 +93,35 @@ class _Resolver:
                 cable = Cable(a, b, prefix, mtu, section.cost, section.switch, wires, section.bond, section.vlan)
                 strung.append(_Strung(cable, {a: addresses[one], b: addresses[two]}))
         return strung
+
+    def _segment(self) -> list[_Strung]:
+        """Every pair of hosts on the switch of all, as a cable that shares its NICs and its subnet with others."""
+        section = self.doc.segment
+        if section is None:
+            return []
+        prefix = section.prefix or (None if self.doc.cables else self.doc.mesh.links)
+        if prefix is None:
+            self.faults.append((("segment",), "state `prefix:`; mesh.links is for the cables"))
+            return []
+        if len(self.doc.nodes) > MOST_ON_SWITCH:
+            self.faults.append((("segment",), f"more than {MOST_ON_SWITCH} hosts on one switch"))
+            return []
+        plugs = {
+            End(name, node.segment_nic or section.nic): self._on_segment(name, prefix)
+            for name, node in sorted(self.doc.nodes.items(), key=lambda entry: self.ids[entry[0]])
+        }
+        found = {end: address for end, address in plugs.items() if address}
+        mtu = section.mtu or self.doc.mesh.mtu
+        return [
+            _Strung(Cable(a, b, prefix, mtu, section.cost, switch=True, shared=True), {a: found[a], b: found[b]})
+            for a, b in combinations(found, 2)
+        ]
+
+    def _on_segment(self, name: str, prefix: IPv4Network) -> IPv4Interface | None:
+        if 0 < self.ids[name] < prefix.num_addresses - 1:
+            return IPv4Interface(f"{prefix[self.ids[name]]}/{prefix.prefixlen}")
+        self.faults.append((("nodes", name), f"{prefix} has no address for node id {self.ids[name]}; use a larger one"))
+        return None
 
     def _tagged(self, nic: str, vlan: int | None, where: YamlPath) -> str:
         """The name of a VLAN on a NIC, as every program calls it by itself."""
@@ -220,6 +253,7 @@ def _port(section: NodeSection, index: int, strung: _Strung, own: End) -> Port:
         members=wires if cable.bond else (),
         bond=cable.bond,
         vlan=Vlan(cable.vlan, own.nic.removesuffix(f".{cable.vlan}")) if cable.vlan else None,
+        shared=cable.shared,
         wire=wires[0] if wires and not cable.bond else None,
     )
 

@@ -46,12 +46,13 @@ def check(node: Node, links: Mapping[str, Link]) -> Iterator[Problem]:
             node.name, what, _expected(node, nic), wrong, f"ip addr show {nic}; networkctl status {nic}",
             "Run bootstrap again; if it stays, another program configures this NIC.",
         )  # fmt: skip
-    for port in node.ports:
+    for port in {port.nic: port for port in reversed(node.ports)}.values():
         link = links.get(port.nic)
         if link and link.up and not link.carrier:
             yield Problem(
                 node.name, f"no carrier on {_cable_name(node, port.nic)}", "a link", f"{port.nic} has no carrier",
-                f"ip link show {port.nic}", f"Is the cable in, and is {port.peer} switched on?",
+                f"ip link show {port.nic}",
+                f"Is the cable in, and is {'the switch' if port.shared else port.peer} switched on?",
             )  # fmt: skip
 
 
@@ -96,12 +97,12 @@ async def ping_all(cluster: Cluster) -> list[Problem]:
 
 
 def _ways(cluster: Cluster, cable: Cable) -> tuple[Way, Way]:
-    return _way(cluster, cable, cable.a), _way(cluster, cable, cable.b)
+    return _way(cluster, cable, cable.a, cable.b), _way(cluster, cable, cable.b, cable.a)
 
 
-def _way(cluster: Cluster, cable: Cable, end: End) -> Way:
+def _way(cluster: Cluster, cable: Cable, end: End, far: End) -> Way:
     node = cluster.topology.node(end.node)
-    return Way(cable, node, next(port for port in node.ports if port.nic == end.nic))
+    return Way(cable, node, next(port for port in node.ports if port.nic == end.nic and port.peer == far.node))
 
 
 async def _ask(way: Way, host: Host) -> Problem | None:

@@ -87,6 +87,8 @@ def _loopback(node: Node) -> Device:
 
 def _port(node: Node, port: Port) -> Iterable[Device]:
     cable = f"the cable {node.name}:{port.nic} <-> {port.peer}:{port.peer_nic}"
+    if port.shared:
+        cable = f"the switch of all hosts, {port.address.network}"
     for plug in port.members:
         yield Device(plug.nic, Kind.NIC, f"a strand, to {plug.peer}, of {cable}", port.mtu, master=port.under)
     members = tuple(plug.nic for plug in port.members)

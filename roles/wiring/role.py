@@ -1,7 +1,7 @@
 """The wiring role: looks where every cable is plugged before any address is configured."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from meshctl.cluster import Cluster
@@ -10,6 +10,7 @@ from meshctl.roles.base import Problem, Role, Scope
 from meshctl.roles.parsing import understand
 from meshctl.roles.probing import Ear, Expected, probe
 from meshctl.topology import Cable, End, Node, Topology
+from meshctl.topology.segments import segments
 
 from . import judge
 from .parse import Neighbour, macs, neighbours
@@ -41,7 +42,8 @@ class Wiring(Role):
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Let all hosts find out who is at the other end of their NICs, unless their kernels know that already."""
         if await self._unproven(cluster):
-            expected = {node.name: _nics(node) for node in self.topology.nodes}
+            many = {end for segment in segments(self.topology) if len(segment) > 2 for end in segment}  # noqa: PLR2004
+            expected = {node.name: _nics(node, many) for node in self.topology.nodes}
             self._ears = await probe(cluster.hosts, expected, others=True)
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
@@ -78,10 +80,16 @@ def _knows(known: Mapping[str, Known], own: End, far: End) -> bool:
     return mac is not None and Neighbour(own.nic, mac) in known[own.node].neighbours
 
 
-def _nics(node: Node) -> Expected:
-    """The NICs that the topology names; a cable may have ended in the management or uplink network."""
+def _nics(node: Node, many: Collection[End]) -> Expected:
+    """The NICs that the topology names; a cable may have ended in the management or uplink network.
+
+    Where a NIC leads to many nobody can say when enough have been heard.
+    """
     further = [nic for nic in (node.management_nic, node.uplink_plug) if nic]
-    return {**dict.fromkeys(further), **{plug.nic: plug.peer for plug in node.plugs}}
+    return {
+        **dict.fromkeys(further),
+        **{plug.nic: None if End(node.name, plug.nic) in many else plug.peer for plug in node.plugs},
+    }
 
 
 def _unproven(cable: Cable) -> Problem:

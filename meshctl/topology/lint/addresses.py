@@ -52,8 +52,10 @@ def _overlaps(prefixes: list[IPv4Network]) -> Iterator[tuple[int, int]]:
 
 def _prefixes(topology: Topology) -> list[tuple[YamlPath, str, IPv4Network]]:
     found: list[tuple[YamlPath, str, IPv4Network]] = [
-        (("cables", i), f"cable {cable}:", cable.prefix) for i, cable in enumerate(topology.cables)
+        (("cables", i), f"cable {cable}:", cable.prefix) for i, cable in enumerate(topology.cables) if not cable.shared
     ]
+    subnets = {cable.prefix for cable in topology.cables if cable.shared}
+    found += [(("segment", "prefix"), "the segment's", prefix) for prefix in subnets]
     found.append((("mesh", "loopbacks"), "mesh.loopbacks", topology.loopbacks))
     if topology.uplink:
         found.append((("uplink", "gateway"), "the uplink's network", topology.uplink.gateway.network))

@@ -21,7 +21,9 @@ def port_twice(topology: Topology) -> Iterator[Hit]:
     A plug is in one place. Two cables that name the same port describe wiring that can't exist, and the second
     would silently replace the first one's addresses.
     """
-    used = Counter(end for cable in topology.cables for end in (cable.a, cable.b))
+    own = [cable for cable in topology.cables if not cable.shared]
+    used = Counter(end for cable in own for end in (cable.a, cable.b))
+    used.update({end for cable in topology.cables if cable.shared for end in (cable.a, cable.b)})
     owners: dict[End, set[End]] = {}
     for cable in topology.cables:
         for owner, plug in _plugs(cable):
@@ -104,3 +106,15 @@ def single_point(topology: Topology) -> Iterator[Hit]:
         yield ("nodes", name), f"without {name} the others don't all reach each other"
     for i in sorted(cables):
         yield ("cables", i), f"without the cable {topology.cables[i]} the mesh falls apart"
+
+
+@rule(Severity.WARNING)
+def one_switch(topology: Topology) -> Iterator[Hit]:
+    """The mesh survives the loss of the switch that all hosts are on.
+
+    A switch is one thing that fails, and is rebooted for its updates: storage and databases of all hosts stop with it.
+    Cables between the hosts beside it, or cables only, need none.
+    """
+    shared = {i for i, cable in enumerate(topology.cables) if cable.shared}
+    if shared and len(parts(topology, without_cables=shared)) > 1:
+        yield ("segment",), "without the switch the hosts don't reach each other"

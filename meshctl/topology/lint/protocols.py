@@ -110,3 +110,14 @@ def static_is_blind(topology: Topology) -> Iterator[Hit]:
     """
     if topology.routing.protocol == "static":
         yield ("routing", "protocol"), "a link that dies silently loses traffic until somebody notices"
+
+
+@rule(Severity.ERROR)
+def segment_protocol(topology: Topology) -> Iterator[Hit]:
+    """Hosts on one switch are routed by OSPF.
+
+    It has a kind of network for many neighbours on one NIC that needs no designated router (point-to-multipoint). The
+    other protocols here are for a NIC that leads to one host.
+    """
+    if topology.routing.protocol != "ospf" and any(cable.shared for cable in topology.cables):
+        yield ("segment",), f"routing.protocol is {topology.routing.protocol}; state ospf"

@@ -47,4 +47,13 @@ def rule(severity: Severity) -> Callable[[Check], Check]:
 
 def lint(topology: Topology, severity: Severity) -> list[tuple[Rule, Hit]]:
     """Every broken rule of that severity with its place and sentence."""
-    return [(one, hit) for one in RULES if one.severity is severity for hit in one.check(topology)]
+    hits = ((one, hit) for one in RULES if one.severity is severity for hit in one.check(topology))
+    return list(dict.fromkeys((one, (_place(topology, where), text)) for one, (where, text) in hits))
+
+
+def _place(topology: Topology, where: YamlPath) -> YamlPath:
+    """The pairs of hosts on the switch of all are no cables in the file."""
+    match where:
+        case ("cables", int(index), *_) if topology.cables[index].shared:
+            return ("segment",)
+    return where

@@ -29,7 +29,7 @@ def mesh() -> Topology:
     return golden.topology("triangle")
 
 
-@pytest.mark.parametrize("name", ["triangle", "five", "ring", "dual"])
+@pytest.mark.parametrize("name", ["triangle", "five", "ring", "dual", "switched"])
 def test_files_are_as_reviewed(name: str) -> None:
     golden.check(__file__, Frr, name)
 
@@ -191,7 +191,7 @@ async def problems(mesh: Topology, hosts: Hosts, tmp_path: Path) -> list[tuple[s
     return [(p.host, p.what, p.seen) for p in found]
 
 
-@pytest.mark.parametrize("name", ["triangle", "five", "ring", "dual"])
+@pytest.mark.parametrize("name", ["triangle", "five", "ring", "dual", "switched"])
 async def test_healthy_cluster_has_no_problem(name: str, tmp_path: Path) -> None:
     mesh = golden.topology(name)
     assert await problems(mesh, healthy(mesh), tmp_path) == []

@@ -10,7 +10,7 @@ from tests.roles import golden
 DATA = Path(__file__).parent / "data"
 
 
-@pytest.mark.parametrize("name", ["triangle", "five", "dual", "ring", "bonded", "vlans"])
+@pytest.mark.parametrize("name", ["triangle", "five", "dual", "ring", "bonded", "vlans", "switched"])
 def test_files_are_as_reviewed(name: str) -> None:
     golden.check(__file__, Links, name)
 

@@ -138,3 +138,15 @@ async def test_bond_is_asked_for_as_a_neighbour_and_its_strands_by_frames(tmp_pa
     [argv] = hosts["node1"].safeguards
     assert "eth1=node2:eth1" in argv.split()
     assert "bond0" not in argv
+
+
+async def test_hosts_on_one_switch_hear_each_other(tmp_path: Path) -> None:
+    topology = load(TRIANGLE.parent / "switched.yaml")
+    hosts = {node.name: FakeHost(node.name).on(" ".join(LINKS), "[]") for node in topology.nodes}
+    for name, host in hosts.items():
+        strange(host)
+        others = "".join(f"\nheard eth1 {other}:eth1 bridged" for other in hosts if other != name)
+        host.on("perl -*", f"nic eth1 {mac(name, 'eth1')} down 1 1000{others}")
+    role, all_hosts = await applied(topology, hosts, tmp_path)
+    assert await role.verify(all_hosts) == []
+    assert "eth1=" in hosts["node1"].safeguards[0].split()  # whom it hears last is nobody's to say

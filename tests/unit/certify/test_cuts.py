@@ -104,3 +104,9 @@ async def test_without_iperf3_it_says_where_it_is_missing() -> None:
     two = FakeHost("node2").on("sh -c command -v iperf3", "/usr/bin/iperf3\n")
     found = await iperf(one, two, TRIANGLE.nodes[0].ports[0], rate=10, seconds=1)
     assert (found.mbit, found.missing) == (None, "iperf3 is not installed on node1")
+
+
+def test_cable_on_a_switch_of_all_is_never_cut() -> None:
+    """Its NICs are the only ones of both hosts."""
+    topology = golden.topology("switched")
+    assert isolates(topology, 0, ()) == "its NICs lead to all other hosts, too"

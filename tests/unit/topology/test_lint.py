@@ -49,7 +49,14 @@ def tagged(one: str, two: str) -> str:
 
 TWO_IN_BOND = ", bond: {strands: [eth1 <-> eth1, eth2 <-> eth2]}"
 
+SWITCHED = (TOPOLOGIES / "switched.yaml").read_text()
+
 CASES = {
+    "one-switch": SWITCHED,
+    "segment-protocol": SWITCHED.replace(
+        "segment:", "cables: ['node1:eth7 <-> node2:eth7', 'node2:eth8 <-> node3:eth7']\n\nsegment:"
+    ).replace("nic: eth1", "nic: eth1\n  prefix: 192.168.18.0/24")
+    + "routing: {protocol: openfabric}\n",
     "vlan-mtu": TRIANGLE.replace(
         "- node2:eth1 <-> node3:eth2",
         "- node2:eth1 <-> node3:eth2\n  - {cable: 'node1:eth1 <-> node3:eth7', vlan: 5, mtu: 9000}",
@@ -143,6 +150,23 @@ def test_strands_are_wires_like_others(text: str, rule: str, tmp_path: Path) -> 
 def test_nics_with_vlans(text: str, rule: str | None, tmp_path: Path) -> None:
     found = {finding.rule for finding in findings(text, tmp_path)}
     assert (rule in found) if rule else found == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ("nic: eth1", "nic: eth0", "reserved-nic"),
+        ("nic: eth1", "nic: eth2", "reserved-nic"),
+        ("segment:", "cables: ['node1:eth1 <-> node2:eth8']\nsegment:\n  prefix: 192.168.18.0/24", "port-twice"),
+        ("nic: eth1", "nic: eth1\n  prefix: 203.0.113.0/25", "prefix-overlap"),
+        ("nic: eth1", "nic: eth1\n  mtu: 1280", "mtu-too-small"),
+    ],
+)
+def test_faults_of_a_switch_are_told_once_and_in_its_place(old: str, new: str, rule: str, tmp_path: Path) -> None:
+    found = [finding for finding in findings(SWITCHED.replace(old, new), tmp_path) if finding.rule == rule]
+    assert found
+    assert all(finding.path.startswith(("segment", "cables")) or finding.line > 1 for finding in found)
+    assert len({(finding.line, finding.message) for finding in found}) == len(found)
 
 
 def test_bond_as_it_should_be(tmp_path: Path) -> None:

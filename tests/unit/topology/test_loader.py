@@ -136,6 +136,44 @@ def test_vlan_ids(vlan: str) -> None:
     assert "vlan" in faults(text)
 
 
+SWITCHED = (TOPOLOGIES / "switched.yaml").read_text()
+
+
+def test_all_hosts_on_one_switch() -> None:
+    topology = loads(SWITCHED, Path("t.yaml"))
+    assert [str(cable) for cable in topology.cables] == [
+        "node1:eth1 <-> node2:eth1", "node1:eth1 <-> node3:eth1", "node2:eth1 <-> node3:eth1",
+    ]  # fmt: skip
+    assert all(cable.shared and cable.switch for cable in topology.cables)
+    ports = topology.node("node2").ports
+    assert {str(port.address) for port in ports} == {"192.168.17.2/24"}
+    assert [(port.peer, str(port.peer_address)) for port in ports] == [
+        ("node1", "192.168.17.1/24"),
+        ("node3", "192.168.17.3/24"),
+    ]
+    assert [plug.nic for plug in topology.node("node2").plugs] == ["eth1"]
+
+
+def test_switch_beside_cables() -> None:
+    text = TRIANGLE.replace("mesh:", "segment: {nic: eth8, prefix: 192.168.77.0/24, cost: 50}\nmesh:").replace(
+        "172.31.0.12,", "172.31.0.12, segment_nic: eth9,"
+    )
+    topology = loads(text, Path("t.yaml"))
+    assert len(topology.cables) == 6
+    assert [(port.nic, port.cost) for port in topology.node("node2").ports[2:]] == [("eth9", 50), ("eth9", 50)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("links: 192.168.17.0/24", "links: 192.168.17.0/30", "192.168.17.0/30 has no address for node id 3"),
+        ("segment:", "cables: ['node1:eth7 <-> node2:eth7']\nsegment:", "state `prefix:`"),
+    ],
+)
+def test_what_a_switch_needs(old: str, new: str, expected: str) -> None:
+    assert expected in faults(SWITCHED.replace(old, new))
+
+
 def test_the_order_of_a_cables_ends_does_not_matter() -> None:
     text = TRIANGLE.replace("node1:eth1 <-> node2:eth2", "node2:eth2 <-> node1:eth1")
     assert prefixes(loads(text, Path("t.yaml"))) == prefixes(loads(TRIANGLE, Path("t.yaml")))
