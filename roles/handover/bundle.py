@@ -4,6 +4,7 @@ A CA's key enters it only encrypted; `encrypted` is the one place where that is 
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -21,6 +22,8 @@ KEY = "meshctl/handover"
 
 LARGEST = 65_536
 """Bytes that Ceph's monitors take for one key (`mon_config_key_max_entry_size`); EFBIG above it."""
+
+_HOST_KEY = re.compile(r"(?:[0-9.]+|\[[0-9.]+\]:[0-9]+) [a-z0-9@.-]+ [A-Za-z0-9+/=]+(?: [ -~]*)?")
 
 _PRIVATE = "PRIVATE KEY-----"
 
@@ -59,15 +62,17 @@ class Bundle:
 
 @parser
 def bundle(text: str) -> Bundle:
-    """What `encode` made."""
+    """What `encode` made, and nothing that it never makes: this ends up in an operator's folder.
+
+    Another name could be the path of another file, and a key for `*` would vouch for everybody.
+    """
     told: dict[str, Any] = json.loads(text)
-    return Bundle(
-        told["topology"],
-        told["known_hosts"],
-        {str(name): str(content) for name, content in told["authorities"].items()},
-        told["by"],
-        told["at"],
-    )
+    authorities = {str(name): str(content) for name, content in told["authorities"].items()}
+    if strange := sorted(authorities.keys() - {CA_FILE, NEXT_FILE}):
+        raise ValueError(f"no files of a CA: {strange}")
+    if strange := [line for line in told["known_hosts"].splitlines() if not _HOST_KEY.fullmatch(line)]:
+        raise ValueError(f"no host keys of single hosts: {strange[:3]}")
+    return Bundle(told["topology"], told["known_hosts"], authorities, told["by"], told["at"])
 
 
 def own(topology: Topology, state: StateFolder) -> Bundle:

@@ -136,6 +136,25 @@ def test_host_keys_of_others_are_not_handed_over(tmp_path: Path) -> None:
     assert list(host_keys(TRIANGLE, state)) == [mine]
 
 
+@pytest.mark.parametrize(
+    "evil",
+    [
+        {"authorities": {"/root/.ssh/authorized_keys": "ssh-ed25519 AAAA"}},
+        {"authorities": {"../other/ca.pem": "x"}},
+        {"known_hosts": "* ssh-ed25519 AAAA\n"},
+        {"known_hosts": "@cert-authority * ssh-ed25519 AAAA\n"},
+        {"known_hosts": "192.0.2.1,* ssh-ed25519 AAAA\n"},
+    ],
+)
+def test_what_another_made_of_it_reaches_no_operators_folder(evil: dict[str, object]) -> None:
+    good = Bundle(
+        "t", "192.0.2.1 ssh-ed25519 AAAA node1\n[192.0.2.2]:2222 ssh-ed25519 BBBB\n", {CA_FILE: "x"}, "a", "b"
+    )
+    assert bundle(good.encode().decode()) == good
+    with pytest.raises(ValueError, match=r"no files of a CA|no host keys"):
+        bundle(json.dumps(json.loads(good.encode()) | evil))
+
+
 async def test_what_is_no_bundle_is_named(tmp_path: Path) -> None:
     cluster, host = keeping_cluster(tmp_path, StateFolder(tmp_path / "state"))
     host.world.keys[KEY] = json.dumps({"topology": 7})
