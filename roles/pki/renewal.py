@@ -22,12 +22,18 @@ SERVED = 30.0
 INCUS = ("/var/lib/incus/cluster.crt", "/var/lib/incus/server.crt")
 """What Incus itself has made, for ten years."""
 
-# One line per port: the serial number of the certificate that is served there; empty when nothing answers.
-_SERIALS = (
-    'address=$1 ca=$2 certificate=$3 key=$4; shift 4; for port; do echo "$port $(timeout 3 openssl s_client -connect '
-    '"$address:$port" -CAfile "$ca" -cert "$certificate" -key "$key" </dev/null 2>/dev/null | '
-    'openssl x509 -noout -serial 2>/dev/null)"; done'
-)
+
+def knocking(sieve: str) -> str:
+    """The script for `lagging`: a line per port with what `sieve` leaves of the TLS handshake there."""
+    return (
+        'address=$1 ca=$2 certificate=$3 key=$4; shift 4; for port; do echo "$port $(timeout 3 openssl s_client '
+        '-connect "$address:$port" -CAfile "$ca" -cert "$certificate" -key "$key" </dev/null 2>/dev/null | '
+        f'{sieve})"; done'
+    )
+
+
+# The serial number of the certificate that is served; nothing when nobody answers.
+_SERIALS = knocking("openssl x509 -noout -serial 2>/dev/null")
 
 
 class Renewal(Pki):

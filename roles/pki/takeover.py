@@ -16,15 +16,11 @@ from meshctl.host.base import Host
 from meshctl.topology import Node, Topology
 
 from .parse import fault, holds
-from .renewal import SERVED, install, lagging, no_key, stale
+from .renewal import SERVED, install, knocking, lagging, no_key, stale
 from .role import Pki, look, trust
 
-# One line per port: the names of the CAs whose certificates the server asks clients for, with a | behind each.
-_ASKED_FOR = (
-    'address=$1 ca=$2 certificate=$3 key=$4; shift 4; for port; do echo "$port $(timeout 3 openssl s_client -connect '
-    '"$address:$port" -CAfile "$ca" -cert "$certificate" -key "$key" </dev/null 2>/dev/null | '
-    "sed -n '/^Acceptable client certificate CA names/,/^Requested/s/.*CN *= *//p' | tr '\\n' '|')\"; done"
-)
+# The names of the CAs whose certificates the server asks clients for, with a | behind each.
+_ASKED_FOR = knocking("sed -n '/^Acceptable client certificate CA names/,/^Requested/s/.*CN *= *//p' | tr '\\n' '|'")
 
 
 class Trust(Pki):
