@@ -92,17 +92,17 @@ def test_installations_that_were_interrupted_that_fail_and_that_must_wait(lab: L
 
 
 def test_full_disk_and_a_masked_unit(lab: Lab) -> None:
-    """On node3 there is no space for Ceph, on node2 somebody has masked Incus."""
+    """On node3 there is no space for Ceph, on node2 somebody has masked OVN's controller."""
     on(lab, "node3", "mount -t tmpfs -o size=1m,mode=755 tmpfs /var/lib/ceph && mkdir /var/lib/ceph/mon")
     on(lab, "node3", "chown -R ceph:ceph /var/lib/ceph && ! head -c 2M /dev/zero >/var/lib/ceph/full 2>/dev/null")
-    on(lab, "node2", "systemctl mask -q incus.service incus.socket")
+    on(lab, "node2", "systemctl mask -q ovn-controller.service")
     failed = failing(lab)
     assert re.search(r"ceph_config@node3 on node3: `.*No space left on device", failed.said), failed.said
-    assert re.search(r"incus@node2 on node2: `.*masked", failed.said), failed.said
-    assert failed.done("frr", "ovn", "time", "pki"), failed.states
-    assert failed.states["incus.verify"] == "blocked"
+    assert re.search(r"ovn@node2 on node2: `.*masked", failed.said), failed.said
+    assert failed.done("frr", "time", "pki"), failed.states
+    assert (failed.states["ovn.verify"], failed.states["incus.verify"]) == ("blocked", "blocked")
     on(lab, "node3", "umount /var/lib/ceph")
-    on(lab, "node2", "systemctl unmask -q incus.service incus.socket")
+    on(lab, "node2", "systemctl unmask -q ovn-controller.service")
 
 
 def test_a_monitor_whose_port_is_taken(lab: Lab) -> None:
