@@ -47,9 +47,9 @@ class Lab:
         return self.ok("lab", "ssh", self.topology, node, *command)
 
 
-def running_lab(name: str, *options: str) -> Iterator[Lab]:
+def running_lab(name: str, *options: str, topology: str = TRIANGLE) -> Iterator[Lab]:
     """A fresh lab, gone afterwards."""
-    lab = Lab(name)
+    lab = Lab(name, topology)
     lab.ok("lab", "down", lab.topology)
     try:
         lab.ok("lab", "up", lab.topology, *options, timeout=900)
