@@ -104,7 +104,7 @@ vagrant-packages: ## Debian packages for the virtual machines of vagrant/ (root)
 vagrant-box: setup vagrant-packages ## The box of vagrant/ from Debian packages, once; BOX="--again --out=FOLDER …" (root)
 	vagrant/build-box $(BOX)
 
-test-vagrant: setup vagrant-packages ## The cluster in virtual machines: 80 minutes at most; goes on where it was; VM="--list" (root)
+test-vagrant: vagrant-box ## The cluster in virtual machines: 80 minutes at most; goes on where it was; VM="--list" (root)
 	vagrant/isolated $(BIN)/python -m tests.vagrant $(VM)
 
 lint: $(READY) ## ruff: all rules, and the format

@@ -13,7 +13,6 @@ module Guest
     {
       "/etc/hostname" => "#{machine["name"]}\n",
       "/etc/udev/rules.d/65-mesh-disks.rules" => DISKS,
-      "/etc/modprobe.d/mesh-disks.conf" => PROBE,
       **names(machine), **management(machine), **vlan(machine),
     }
   end
@@ -23,9 +22,6 @@ module Guest
     ACTION=="add|change", SUBSYSTEM=="block", ENV{DEVTYPE}=="disk", ENV{ID_SCSI_SERIAL}=="ssd-*", ATTR{queue/rotational}="0"
     ACTION=="add|change", SUBSYSTEM=="block", ENV{DEVTYPE}=="disk", ENV{ID_SERIAL_SHORT}=="ssd-*", ATTR{queue/rotational}="0"
   RULES
-
-  # Else several disks are probed at the same time, and sdb is sometimes the third.
-  PROBE = "options sd_mod probe=sync\n"
 
   def names(machine)
     machine["nics"].to_h do |nic|

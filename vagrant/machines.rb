@@ -105,12 +105,14 @@ module Machines
     [{ "name" => node["uplink_nic"] || topology["uplink"].fetch("nic"), "to" => "uplink", "gateway" => network }]
   end
 
-  # Named as the kernel will name them: the system's disk is sda, on the same controller.
+  # Named as the kernel names them. The system's disk is sda, unit 0 of the same controller; QEMU 7.2 reports the units
+  # behind it in reverse, so that the last is sdb. `unit` is the name by which libvirt counts units.
   def disks(settings, name, node)
-    made = settings["disks"].each_with_index.map do |disk, i|
-      kind = disk["rotational"] ? "hdd" : "ssd"
-      { "device" => "sd#{("b".ord + i).chr}", "size" => disk.fetch("size").to_s, "rotational" => disk["rotational"] ? true : false,
-        "serial" => "#{kind}-#{name}-#{i}" }
+    letters = ("b".."z").first(settings["disks"].length)
+    made = settings["disks"].zip(letters, letters.reverse).each_with_index.map do |(disk, letter, unit), i|
+      rotational = disk["rotational"] ? true : false
+      { "device" => "sd#{letter}", "unit" => "sd#{unit}", "size" => disk.fetch("size").to_s, "rotational" => rotational,
+        "serial" => "#{rotational ? "hdd" : "ssd"}-#{name}-#{i}" }
     end
     there = made.map { |disk| "/dev/#{disk["device"]}" }
     missing = (node["disks"] || []).map { |disk| disk.is_a?(Hash) ? disk["path"] : disk } - there

@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.vagrant import box
 from tests.vagrant.machines import ROOT, VAGRANT, Machines, StageError
 from tests.vagrant.results import Results
 from tests.vagrant.stages import STAGES
@@ -44,8 +43,6 @@ def main(words: Sequence[str]) -> int:
         shutil.rmtree(given.folder / "state", ignore_errors=True)
         (given.folder / "results.jsonl").unlink(missing_ok=True)
         return 0
-    if box.main(["--out", str(given.folder)]):
-        return 1
     passed = all(_run(machines, results, name) for name in _wanted(given, results))
     print(results.table(list(STAGES)))
     return 0 if passed else 1

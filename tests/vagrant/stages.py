@@ -35,10 +35,15 @@ def bootstrap(machines: Machines) -> str:
 
 
 def classes(machines: Machines) -> str:
-    """Two disks per host: Ceph gives each OSD the class that the guest sees. A cluster that runs gets more OSDs."""
+    """Two disks per host: Ceph gives each OSD the class that the guest sees. A cluster that runs gets more OSDs.
+
+    From here on the disks are named by their serial numbers, which a reboot doesn't change.
+    """
     document = yaml.safe_load(machines.topology.read_text())
-    for node in document["nodes"].values():
-        node["disks"] = ["/dev/sdb", "/dev/sdc"]
+    for name, node in document["nodes"].items():
+        node["disks"] = [
+            f"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_{disk}" for disk in (f"hdd-{name}-0", f"ssd-{name}-1")
+        ]
     machines.topology.with_name("two-disks.yaml").write_text(yaml.safe_dump(document))
     report = machines.meshctl("bootstrap", str(_two_disks(machines)), "--yes")
     tree = json.loads(machines.on(machines.names[0], "ceph", "--connect-timeout=30", "osd", "tree", "--format=json"))
@@ -46,8 +51,8 @@ def classes(machines: Machines) -> str:
     half = len(machines.names)
     _want(found == ["hdd"] * half + ["ssd"] * half, f"{half} hdd and {half} ssd", found)
     for name in machines.names:
-        seen = machines.on(name, "cat", "/sys/block/sdb/queue/rotational", "/sys/block/sdc/queue/rotational").split()
-        _want(seen == ["1", "0"], f"sdb of {name} rotational, sdc not", seen)
+        seen = machines.on(name, "lsblk", "-dno", "NAME,ROTA", "/dev/sdb", "/dev/sdc").split()
+        _want(seen == ["sdb", "1", "sdc", "0"], f"sdb of {name} rotational, sdc not", seen)
     return f"{report['changed']} changes; classes {found}"
 
 
