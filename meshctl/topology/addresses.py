@@ -8,7 +8,7 @@ the enumeration (1,2) (1,3) (2,3) (1,4) …, which does not depend on how many n
 
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 PARALLEL = 4
 """Cables between the same two nodes that get an address by themselves; more need `prefix:`."""
@@ -44,6 +44,11 @@ def link_prefix(links: IPv4Network, i: int, j: int, parallel: int) -> IPv4Networ
     if parallel >= PARALLEL or links.prefixlen > 30 or slot >= 2 ** (30 - links.prefixlen):  # noqa: PLR2004
         return None
     return IPv4Network((int(links.network_address) + 4 * slot, 30))
+
+
+def loopback6(prefix: IPv6Network, node_id: int) -> IPv6Address | None:
+    """The node's /128; None when the prefix has no room for the number."""
+    return None if node_id >= prefix.num_addresses else prefix[node_id]
 
 
 def loopback(prefix: IPv4Network, node_id: int) -> IPv4Address | None:

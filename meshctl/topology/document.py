@@ -14,14 +14,17 @@ from meshctl.topology.values import (
     MOST_ENTRIES,
     MOST_NODES,
     Address,
+    Address6,
     BondMode,
     DiskPath,
     HostKey,
     Interface,
     LocalPath,
     Mac,
+    MeshNetwork,
     Mtu,
     Network,
+    Network6,
     NicName,
     NodeName,
     Port,
@@ -72,6 +75,7 @@ class NodeSection(Section):
         description="Number that addresses derive from; default: the number its name ends in.",
     )
     loopback: Address | None = Field(None, description="Stable address; default: loopback prefix + id.")
+    loopback6: Address6 | None = Field(None, description="The same for IPv6; default: mesh.loopbacks6 + id.")
     management_nic: NicName = Field("eth0", description="NIC of the management address; meshctl never changes it.")
     uplink_nic: NicName | None = Field(None, description="NIC of the OVN uplink; default: uplink.nic.")
     segment_nic: NicName | None = Field(None, description="NIC on the switch of all; default: segment.nic.")
@@ -125,8 +129,11 @@ class SegmentSection(Section):
 class MeshSection(Section):
     """The addresses of the mesh."""
 
-    loopbacks: Network = Field(description="Each node gets one /32 of this prefix.")
-    links: Network = Field(description="Each cable gets one /30 of this prefix.")
+    loopbacks: MeshNetwork = Field(description="Each node gets one /32 of this prefix.")
+    links: MeshNetwork = Field(description="Each cable gets one /30 of this prefix.")
+    loopbacks6: Network6 | None = Field(
+        None, description="Dual stack: each node gets one /128 of this prefix as well, over unnumbered cables."
+    )
     mtu: Mtu = Field(1500, description="MTU of every cable.")
     renderer: RendererName = Field(
         "auto", description="What keeps the hosts' links after a reboot; auto: what each host uses already."

@@ -1,7 +1,7 @@
 """The topology as the rest of the program sees it: frozen, resolved, nothing left to default or to look up."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Literal
 
@@ -136,6 +136,8 @@ class Node:
     host_key: str | None
     uplinked: Uplinked | None = None
     """How `uplink_nic` is made, where it is more than a NIC."""
+    loopback6: IPv6Address | None = None
+    """Its address where the mesh routes IPv6 as well."""
     renderer: RendererName = "auto"
     """What keeps its links after a reboot; `auto`: what it uses already."""
 
@@ -176,6 +178,7 @@ class Topology:
     cables: tuple[Cable, ...]
     loopbacks: IPv4Network
     links: IPv4Network
+    loopbacks6: IPv6Network | None
     uplink: Uplink | None
     routing: Routing
     ospf: Ospf

@@ -3,11 +3,11 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 from itertools import combinations
 from pathlib import Path
 
-from meshctl.topology.addresses import PARALLEL, ends, link_prefix, loopback, node_ids
+from meshctl.topology.addresses import PARALLEL, ends, link_prefix, loopback, loopback6, node_ids
 from meshctl.topology.document import CableSection, Document, NodeSection, UplinkSection
 from meshctl.topology.document import Disk as DiskSection
 from meshctl.topology.model import Cable, Disk, End, Node, Plug, Port, Topology, Uplink, Uplinked, Vlan
@@ -56,6 +56,7 @@ class _Resolver:
     def topology(self, source: Path) -> Topology:
         strung = [*self._cables(), *self._segment()]
         loopbacks = {name: self._loopback(name) for name in self.doc.nodes}
+        self._check_loopbacks6()
         uplink = self._uplink(self.doc.uplink)
         for name, section in self.doc.nodes.items():
             if uplinked := self._uplinked(section):
@@ -67,6 +68,7 @@ class _Resolver:
         return Topology(
             source=source, cluster=doc.cluster, ssh=doc.ssh, nodes=tuple(sorted(nodes, key=lambda n: n.id)),
             cables=tuple(one.cable for one in strung), loopbacks=doc.mesh.loopbacks, links=doc.mesh.links,
+            loopbacks6=doc.mesh.loopbacks6,
             uplink=uplink, routing=doc.routing,
             ospf=doc.ospf, bfd=doc.bfd, ovn=doc.ovn, ceph=doc.ceph, incus=doc.incus, smoke=doc.smoke,
             secrets=doc.secrets, packages=doc.packages, certify=doc.certify, timeouts=doc.timeouts,
@@ -185,6 +187,19 @@ class _Resolver:
             self.faults.append((("nodes", name), f"{text}; state `loopback:` or use a larger prefix"))
         return address
 
+    def _loopback6(self, name: str) -> IPv6Address | None:
+        prefix = self.doc.mesh.loopbacks6
+        return (self.doc.nodes[name].loopback6 or loopback6(prefix, self.ids[name])) if prefix else None
+
+    def _check_loopbacks6(self) -> None:
+        prefix = self.doc.mesh.loopbacks6
+        for name, section in self.doc.nodes.items():
+            if section.loopback6 and not prefix:
+                self.faults.append((("nodes", name, "loopback6"), "state mesh.loopbacks6, the prefix that it lies in"))
+            elif prefix and not self._loopback6(name):
+                text = f"mesh.loopbacks6 {prefix} has no address for node id {self.ids[name]}; use a larger prefix"
+                self.faults.append((("nodes", name), text))
+
     def _uplink(self, section: UplinkSection | None) -> Uplink | None:
         if section is None:
             return None
@@ -215,6 +230,7 @@ class _Resolver:
             management=str(section.address),
             management_nic=section.management_nic,
             loopback=address,
+            loopback6=self._loopback6(name),
             ports=tuple(
                 _port(section, i, one, own)
                 for i, one in enumerate(strung)

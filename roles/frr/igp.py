@@ -40,7 +40,7 @@ class Igp(ABC):
     daemon: ClassVar[str]
     template: ClassVar[str]
     """Its part of frr.conf."""
-    families: ClassVar[frozenset[int]]
+    families: frozenset[int]
     """The versions of IP whose routes it brings."""
     up: ClassVar[str]
     """The state of an adjacency that carries traffic."""

@@ -1,6 +1,6 @@
 """What is wrong with a host's routing, seen from what it says. Pure functions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from meshctl.roles.base import Problem
@@ -11,6 +11,7 @@ from .igps import speaking
 from .parse import Adjacency, BfdPeer, Route
 
 ROUTES = ("ip", "-j", "-4", "route", "show")
+ROUTES6 = ("ip", "-j", "-6", "route", "show")
 LINK_LOCAL = "fe80:"
 
 
@@ -48,13 +49,14 @@ def judge(topology: Topology, node: Node, look: Look) -> Iterator[Problem]:
 
 def unreachable(topology: Topology, node: Node, address: str) -> Problem:
     """A loopback that doesn't answer although there is a route to it."""
-    other = next(n.name for n in topology.nodes if str(n.loopback) == address)
+    other = next(n.name for n in topology.nodes if address in {str(n.loopback), str(n.loopback6)})
+    source = node.loopback6 if ":" in address else node.loopback
     return Problem(
         node.name,
         f"{other}'s loopback does not answer",
-        expected=f"{address} answers pings from {node.loopback}",
+        expected=f"{address} answers pings from {source}",
         seen="no answer within 1 s",
-        command=f"ping -I {node.loopback} {address}",
+        command=f"ping -I {source} {address}",
         advice="Routes are there: look for a firewall, or a cable that passes in one direction only.",
     )
 
@@ -171,10 +173,17 @@ def _routes(topology: Topology, node: Node, seen: tuple[Route, ...]) -> Iterator
                     yield _bad_route(node, other, igp, (target, source), route)
 
 
-def loopbacks(other: Node, node: Node, families: frozenset[int]) -> Iterator[tuple[str, str]]:
+def loopbacks(other: Node, node: Node, families: Collection[int]) -> Iterator[tuple[str, str]]:
     """The other's addresses of these versions of IP, each with the address that packets to it should have."""
     if 4 in families:  # noqa: PLR2004  (IPv4)
         yield str(other.loopback), str(node.loopback)
+    if 6 in families and other.loopback6 and node.loopback6:  # noqa: PLR2004  (IPv6)
+        yield str(other.loopback6), str(node.loopback6)
+
+
+def routes_asked(topology: Topology) -> tuple[tuple[str, ...], ...]:
+    """What shows the kernel's routes."""
+    return (ROUTES, ROUTES6) if topology.loopbacks6 else (ROUTES,)
 
 
 def _bad_route(node: Node, other: Node, igp: Igp, wanted: tuple[str, str], route: Route | None) -> Problem:

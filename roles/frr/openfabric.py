@@ -11,12 +11,11 @@ from .parse import Adjacency
 
 
 class OpenFabric(Igp):
-    """One instance; its neighbours have names and no addresses."""
+    """One instance for both versions of IP; its neighbours have names and no addresses."""
 
     label: ClassVar[str] = "OpenFabric"
     daemon: ClassVar[str] = "fabricd"
     template: ClassVar[str] = "openfabric.j2"
-    families: ClassVar[frozenset[int]] = frozenset({4})
     up: ClassVar[str] = "Up"
     kernel: ClassVar[frozenset[str]] = frozenset({"openfabric", "197"})
     neighbours: ClassVar[str] = "show openfabric neighbor json"
@@ -30,6 +29,10 @@ class OpenFabric(Igp):
     block: ClassVar[str] = "router openfabric meshctl"
     avoid: ClassVar[str] = "set-overload-bit"
     cost: ClassVar[str] = "openfabric metric"
+
+    def __init__(self, *, dual: bool = False) -> None:
+        self.families = frozenset({4, 6} if dual else {4})
+        self.link_local = dual  # fabricd prefers them for BFD as soon as it speaks IPv6
 
     def routers(self, topology: Topology, node: Node) -> frozenset[str]:
         """Its name, and its system id as long as its name isn't known."""

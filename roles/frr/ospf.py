@@ -16,7 +16,7 @@ class Ospf(Igp):
     label: ClassVar[str] = "OSPF"
     daemon: ClassVar[str] = "ospfd"
     template: ClassVar[str] = "ospf.j2"
-    families: ClassVar[frozenset[int]] = frozenset({4})
+    families: frozenset[int] = frozenset({4})
     up: ClassVar[str] = "Full"
     kernel: ClassVar[frozenset[str]] = frozenset({"ospf", "188"})
     neighbours: ClassVar[str] = "show ip ospf neighbor json"
@@ -43,11 +43,15 @@ class Ospf(Igp):
 
     def speaker(self, answers: Sequence[Any]) -> Speaker | None:
         """See Igp."""
-        own = [one for one in answers if isinstance(one, dict) and "routerId" in one and "areas" in one]
+        own = [one for one in answers if isinstance(one, dict) and "routerId" in one and _V3_ONLY not in one]
         all_ = [one["interfaces"] for one in answers if isinstance(one, dict) and _is_dict(one.get("interfaces"))]
         if not own and not all_:
             return None
         return speaker(own[0] if own else {}, all_[0] if all_ else {})
+
+
+_V3_ONLY = "routerIsStubRouter"
+"""Tells the answer of `show ipv6 ospf6 json` from that of `show ip ospf json`."""
 
 
 def _is_dict(value: Any) -> bool:

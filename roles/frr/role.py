@@ -14,7 +14,7 @@ from meshctl.topology import Node, Topology
 from . import key, parse, static, vty
 from .igp import Igp
 from .igps import ALL, speaking
-from .judge import ROUTES, Look, judge, other_key, unreachable
+from .judge import Look, judge, loopbacks, other_key, routes_asked, unreachable
 from .openfabric import system_id
 from .vty import CONF, DAEMONS, OURS, UNIT, Seen
 
@@ -51,7 +51,8 @@ class Frr(Role):
     def _render(self, node: Node, igps: Sequence[Igp]) -> Files:
         env, topology = environment(__package__), self.topology
         facts = {"ospf": topology.ospf, "bfd": topology.bfd, "key_chain": self._key_chain(), "system_id": system_id}
-        conf = env.get_template("frr.conf.j2").render(node=node, igps=igps, **facts)
+        addressed = any(not igp.link_local for igp in igps)
+        conf = env.get_template("frr.conf.j2").render(node=node, igps=igps, addressed=addressed, **facts)
         return {CONF: _file(conf, secret=topology.ospf.signed), DAEMONS: _file(_daemons(igps))}
 
     def _key_chain(self) -> str:
@@ -170,13 +171,14 @@ class Frr(Role):
 
     async def _look(self, _node: Node, host: Host) -> Look:
         argv = self.sessions()
-        sessions, routes = await asyncio.gather(host.query(argv, ok=None), host.query(ROUTES, ok=None))
+        asking = [host.query(one, ok=None) for one in (argv, *routes_asked(self.topology))]
+        sessions, *routes = await asyncio.gather(*asking)
         answers = parse.answers(sessions.stdout)
         speakers = {igp.label: igp.speaker(answers) for igp in self._igps}
         return Look(
             {igp.label: igp.adjacencies(answers) for igp in self._igps},
             peers(answers),
-            _parsed(parse.routes, routes.stdout),
+            _routes([route.stdout for route in routes]),
             {label: speaker.interfaces for label, speaker in speakers.items() if speaker},
         )
 
@@ -187,8 +189,14 @@ class Frr(Role):
         return ["vtysh", *(word for show in shows for word in ("-c", show))]
 
     async def _silent(self, node: Node, host: Host) -> tuple[str, ...]:
-        others = [str(other.loopback) for other in self.topology.nodes if other.name != node.name]
-        return tuple((await host.query(["sh", "-c", _PING, "sh", str(node.loopback), *others])).stdout.split())
+        """The loopbacks that don't answer."""
+        others = [other for other in self.topology.nodes if other.name != node.name]
+        ways = [way for other in others for way in loopbacks(other, node, {4, 6})]
+        asking = []
+        for source in sorted({source for _, source in ways}):
+            targets = [target for target, own in ways if own == source]
+            asking.append(host.query(["sh", "-c", _PING, "sh", source, *targets]))
+        return tuple(word for told in await asyncio.gather(*asking) for word in told.stdout.split())
 
 
 def _speakers() -> frozenset[str]:
@@ -212,6 +220,11 @@ def peers(answers: Sequence[Any]) -> tuple[parse.BfdPeer, ...] | None:
     """BFD's sessions among what vtysh printed; None when bfdd gave no answer."""
     lists = [answer for answer in answers if isinstance(answer, list)]
     return _parsed(parse.bfd_peers, lists[0]) if lists else None
+
+
+def _routes(texts: Sequence[str]) -> tuple[parse.Route, ...] | None:
+    found = [_parsed(parse.routes, text) for text in texts]
+    return tuple(route for routes in found for route in routes or ()) if None not in found else None
 
 
 def _parsed(parser: Callable[[Any], T], output: Any) -> T | None:

@@ -13,9 +13,9 @@ from meshctl.topology import Node, Port, Topology
 from . import key, parse, static
 from .igp import Igp, Interface, Speaker
 from .igps import speaking
-from .judge import ROUTES
 from .judge import Look as Routing
 from .judge import judge as judge_routing
+from .judge import routes_asked
 from .role import PEERS, peers
 
 UNEQUAL_MTU = Disease(
@@ -82,9 +82,11 @@ def asked(topology: Topology) -> Sequence[str]:
 
 
 async def _look(topology: Topology, host: Host) -> Look:
-    argv = asked(topology)
-    sessions, routes = await asyncio.gather(host.query(argv, ok=None), host.query(ROUTES))
-    return look(topology, parse.answers(sessions.stdout), understand(host.name, ROUTES, parse.routes, routes.stdout))
+    sessions, *routes = await asyncio.gather(
+        host.query(asked(topology), ok=None), *(host.query(argv) for argv in routes_asked(topology))
+    )
+    found = [understand(host.name, told.argv, parse.routes, told.stdout) for told in routes]
+    return look(topology, parse.answers(sessions.stdout), tuple(route for routes in found for route in routes))
 
 
 def look(topology: Topology, answers: Sequence[object], routes: tuple[parse.Route, ...]) -> Look:

@@ -62,9 +62,9 @@ def _cable_name(node: Node, nic: str) -> str:
 
 
 def _expected(node: Node, nic: str) -> str:
-    if nic == "lo":
-        return f"{node.loopback}/32"
     wanted = next(device for device in devices(node) if device.name == nic)
+    if nic == "lo":
+        return ", ".join(map(str, wanted.addresses))
     if wanted.master:
         return f"a member of {wanted.master}"
     return f"{', '.join(map(str, wanted.addresses))}, MTU {wanted.mtu}" if wanted.addresses else "up"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,14 +15,14 @@ HAS = "# has: "
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface as the kernel has it; IPv4 addresses only."""
+    """An interface as the kernel has it."""
 
     name: str
     index: int
     mtu: int
     up: bool
     carrier: bool
-    addresses: frozenset[IPv4Interface]
+    addresses: frozenset[IPv4Interface | IPv6Interface]
     mac: str = ""
     master: str = ""
     """The bond or bridge it is a member of."""
@@ -38,14 +38,14 @@ def links(text: str) -> dict[str, Link]:
 
 
 def _link(entry: Mapping[str, Any]) -> Link:
-    addresses = [a for a in entry.get("addr_info", ()) if a.get("family") == "inet"]
+    addresses = [a for a in entry.get("addr_info", ()) if a.get("family") in {"inet", "inet6"}]
     return Link(
         name=entry["ifname"],
         index=int(entry["ifindex"]),
         mtu=int(entry["mtu"]),
         up="UP" in entry["flags"],
         carrier="LOWER_UP" in entry["flags"],
-        addresses=frozenset(IPv4Interface(f"{a['local']}/{a['prefixlen']}") for a in addresses),
+        addresses=frozenset(ip_interface(f"{a['local']}/{a['prefixlen']}") for a in addresses),
         mac=str(entry.get("address", "")),
         master=str(entry.get("master", "")),
     )
@@ -70,7 +70,7 @@ class Holding:
 
     path: str
     device: str
-    addresses: tuple[IPv4Interface, ...] = ()
+    addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
     made: bool = False
     """The device is there because of this file."""
 
@@ -88,13 +88,13 @@ def holdings(text: str) -> tuple[Holding, ...]:
         path, said = line.split(":", 1)
         if said.startswith(HAS):
             device, *more = said.removeprefix(HAS).split()
-            addresses = tuple(IPv4Interface(word) for word in more if "/" in word)
+            addresses = tuple(ip_interface(word) for word in more if "/" in word)
             found.append(Holding(path, device, addresses, made=len(addresses) < len(more)))
         else:
             key, value = said.split("=", 1)
             values.setdefault(path, {}).setdefault(key, []).append(value)
     for path, keys in sorted(values.items()):
-        addresses = tuple(IPv4Interface(a) for a in keys.get("Address", ()))
+        addresses = tuple(ip_interface(a) for a in keys.get("Address", ()))
         found.append(Holding(path, keys.get("Name", [""])[0], addresses, made="Kind" in keys))
     return tuple(sorted(found, key=lambda one: (one.path, one.device)))
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface
 
 from meshctl.topology import Node, Port
 from meshctl.topology.document import BondSection
@@ -33,7 +33,7 @@ class Device:
     """For the operator who reads the file: which cable, or what else it is for."""
     mtu: int | None = None
     mac: str | None = None
-    addresses: tuple[IPv4Interface, ...] = ()
+    addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
     routed: bool = False
     """It carries the mesh's traffic: IPv6 link-local addresses, forwarding, answers that come another way."""
     master: str | None = None
@@ -82,7 +82,8 @@ def _merged(one: Device, other: Device) -> Device:
 
 def _loopback(node: Node) -> Device:
     what = f"the address of {node.name} that no cable takes down"
-    return Device("lo", Kind.LOOPBACK, what, addresses=(IPv4Interface(node.loopback),))
+    six = (IPv6Interface(node.loopback6),) if node.loopback6 else ()
+    return Device("lo", Kind.LOOPBACK, what, addresses=(IPv4Interface(node.loopback), *six))
 
 
 def _port(node: Node, port: Port) -> Iterable[Device]:

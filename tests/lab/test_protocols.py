@@ -41,9 +41,12 @@ class Mesh:
     def __init__(self, lab: Lab, file: Path) -> None:
         self.lab, self.file = lab, file
 
-    def converge(self, sections: str = "") -> Report:
+    def converge(self, sections: str = "", *, dual: bool = False) -> Report:
         """Make it route as these sections say; the report of the last try."""
-        self.file.write_text(Path(ROOT, TRIANGLE).read_text() + sections)
+        text = Path(ROOT, TRIANGLE).read_text()
+        if dual:
+            text = text.replace("mesh:\n", "mesh:\n  loopbacks6: fd00:50::/64\n")
+        self.file.write_text(text + sections)
         return asyncio.run(self._with(routing.converge))
 
     def problems(self) -> list[Problem]:
@@ -189,10 +192,27 @@ def survives_a_cut(mesh: Mesh, *how: str) -> None:
     assert lost[0] < LONGEST
 
 
+@pytest.mark.parametrize("sections", [WOVEN, SIGNED])
+def test_ipv6_beside_ipv4(mesh: Mesh, sections: str) -> None:
+    with mesh.traffic() as lost:
+        ok(mesh.converge(sections, dual=True))
+    print(f"dual stack with {sections.strip()} lost {lost[0]:.2f} s")
+    assert lost[0] < LONGEST
+    unchanged(mesh.converge(sections, dual=True))
+    mesh.ssh("node1", "ping", "-c", "1", "-W", "5", "-I", "fd00:50::1", "fd00:50::3")
+    survives_a_cut(mesh)
+
+
+def test_ipv6_ends(mesh: Mesh) -> None:
+    ok(mesh.converge())
+    unchanged(mesh.converge())
+    assert "fd00" not in mesh.ssh("node1", "ip", "-6", "route") + mesh.ssh("node1", "ip", "-6", "addr")
+
+
 def test_static_routes_take_over(mesh: Mesh) -> None:
     with mesh.traffic() as lost:
         ok(mesh.converge(STATIC))
-    print(f"openfabric to static lost {lost[0]:.2f} s")
+    print(f"ospf to static lost {lost[0]:.2f} s")
     assert lost[0] < LONGEST
     unchanged(mesh.converge(STATIC))
     assert "active" not in mesh.ssh("node1", "systemctl is-active frr.service; :").split()

@@ -85,10 +85,15 @@ def duplicate_address(topology: Topology) -> Iterator[Hit]:
     The loopback is also the OSPF router-id: with two equal ones each host drops the other's link-state
     advertisements, and routes come and go. Ceph, OVN and Incus know a host by it.
     """
-    for key in ("id", "loopback", "address"):
+    for key in ("id", "loopback", "loopback6", "address"):
         seen: dict[object, str] = {}
         for node in topology.nodes:
-            value = {"id": node.id, "loopback": node.loopback, "address": node.management_address}[key]
+            value = {
+                "id": node.id,
+                "loopback": node.loopback,
+                "loopback6": node.loopback6 or node.name,
+                "address": node.management_address,
+            }[key]
             other = seen.setdefault(value, node.name)
             if other != node.name:
                 yield ("nodes", node.name, key), f"{key} {value} is {other}'s already"
@@ -104,6 +109,21 @@ def loopback_outside(topology: Topology) -> Iterator[Hit]:
     for node in topology.nodes:
         if node.loopback not in topology.loopbacks:
             yield ("nodes", node.name, "loopback"), f"{node.loopback} is not in mesh.loopbacks {topology.loopbacks}"
+        if topology.loopbacks6 and node.loopback6 and node.loopback6 not in topology.loopbacks6:
+            text = f"{node.loopback6} is not in mesh.loopbacks6 {topology.loopbacks6}"
+            yield ("nodes", node.name, "loopback6"), text
+
+
+@rule(Severity.ERROR)
+def loopbacks6_kind(topology: Topology) -> Iterator[Hit]:
+    """mesh.loopbacks6 is a prefix for hosts.
+
+    Link-local and multicast addresses aren't routed, and ::/64 holds the unspecified address and the host's own. A
+    unique local prefix (fd00::/8, RFC 4193) is meant for this.
+    """
+    prefix = topology.loopbacks6
+    if prefix and (prefix.is_link_local or prefix.is_multicast or prefix.is_loopback or prefix.is_reserved):
+        yield ("mesh", "loopbacks6"), f"{prefix} is no prefix for hosts; use one of fd00::/8"
 
 
 @rule(Severity.ERROR)

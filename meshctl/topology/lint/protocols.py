@@ -61,8 +61,14 @@ def routing_options(topology: Topology) -> Iterator[Hit]:
     without effect would be believed in.
     """
     protocol = topology.routing.protocol
+    if topology.loopbacks6 and any(cable.shared for cable in topology.cables):
+        yield ("mesh", "loopbacks6"), "over one switch only IPv4 is routed; use cables for both"
     if protocol == "ospf":
         return
+    if protocol == "static" and topology.loopbacks6:
+        yield ("mesh", "loopbacks6"), "static routes are for IPv4; use `routing: {protocol: ospf}` for both"
+    if protocol == "openfabric" and topology.loopbacks6 and _own_bfd(topology):
+        yield ("bfd",), "FRR's fabricd has no BFD profile for IPv6: 300 ms x 3, or use `routing: {protocol: ospf}`"
     if topology.ospf.signed:
         yield ("ospf", "authentication"), f"{protocol} has no signed packets; use `routing: {{protocol: ospf}}`"
     if topology.ospf.redistribute:
@@ -73,6 +79,10 @@ def routing_options(topology: Topology) -> Iterator[Hit]:
                 ("cables", i, "cost"),
                 "static routes have no cost; of parallel cables the first is preferred",
             )
+
+
+def _own_bfd(topology: Topology) -> bool:
+    return topology.bfd.enabled and (topology.bfd.every, topology.bfd.misses) != (300, 3)
 
 
 @rule(Severity.ERROR)

@@ -99,6 +99,7 @@ CASES = {
     "bfd-too-nervous": TRIANGLE + "bfd: {profile: fast, interval: 20}\n",
     "bfd-missing": TRIANGLE + "bfd: {profile: none}\n",
     "routing-options": TRIANGLE + "routing: {protocol: openfabric}\nospf: {authentication: hmac-sha-256}\n",
+    "loopbacks6-kind": TRIANGLE.replace("mesh:", "mesh:\n  loopbacks6: fe80:0:0:7::/64"),
     "static-full-mesh": mesh(4, (1, 2), (2, 3), (3, 4), (4, 1)) + "routing: {protocol: static}\n",
     "static-renderer": TRIANGLE.replace("mesh:", "mesh:\n  renderer: netplan") + "routing: {protocol: static}\n",
     "static-is-blind": TRIANGLE + "routing: {protocol: static}\n",

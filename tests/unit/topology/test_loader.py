@@ -250,3 +250,25 @@ def test_a_binary_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TopologyError, match="not UTF-8"):
         load(tmp_path / "b")
+
+
+def test_ipv6_alone_is_refused_with_what_is_possible() -> None:
+    text = (TOPOLOGIES / "triangle.yaml").read_text().replace("10.50.1.0/24", "fd00:50::/64")
+    with pytest.raises(TopologyError, match=r"needs an IPv4 prefix here; for IPv6 beside it state mesh\.loopbacks6"):
+        loads(text, Path("t.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("mesh", "node", "message"),
+    [
+        ("", "loopback6: 'fd00::1', ", "state mesh.loopbacks6, the prefix that it lies in"),
+        ("loopbacks6: fd00::/127", "", "has no address for node id 2; use a larger prefix"),
+        ("loopbacks6: fd00::/64", "loopback6: 'fd01::1', ", "fd01::1 is not in mesh.loopbacks6 fd00::/64"),
+        ("loopbacks6: fd00::/64", "loopback6: 'fd00::2', ", "loopback6 fd00::2 is node1's already"),
+        ("loopbacks6: 10.0.0.0/8", "", "mesh.loopbacks6"),
+    ],
+)
+def test_faults_of_ipv6_loopbacks(mesh: str, node: str, message: str) -> None:
+    text = (TOPOLOGIES / "triangle.yaml").read_text().replace("mesh:\n", f"mesh:\n  {mesh}\n" if mesh else "mesh:\n")
+    with pytest.raises(TopologyError, match=re.escape(message)):
+        loads(text.replace("node1: {", "node1: {" + node), Path("t.yaml"))
