@@ -7,6 +7,7 @@ from ipaddress import IPv4Interface
 import pytest
 import yaml
 
+from meshctl.errors import RefusedError
 from meshctl.roles import deadman
 from meshctl.roles.links import ifupdown, netplan, networkd, renderers, slackware
 from meshctl.roles.links.parse import Holding, holdings, older, uses
@@ -93,7 +94,7 @@ def test_examples() -> None:
 def hosts(mesh: Topology) -> dict[str, Kernel]:
     found = {node.name: fresh(node) for node in mesh.nodes}
     for kernel in found.values():
-        kernel.host.on("netplan generate").on("ip link set *").on("ip address replace *")
+        kernel.host.on("netplan generate").on("ip link set *").on("ip address replace *").on("grep -qE *")
     return found
 
 
@@ -125,6 +126,14 @@ def said(mesh: Topology) -> str:
     """What `grep` finds in the file of node1."""
     content = Links(mesh).render(mesh.nodes[0])[ifupdown.PATH].content.decode()
     return "".join(f"{ifupdown.PATH}:{line}\n" for line in content.splitlines() if line.startswith("# has: "))
+
+
+async def test_file_that_the_next_boot_would_not_read_is_not_written(boot_only: Topology) -> None:
+    kernels = hosts(boot_only)
+    kernels["node1"].host.on("grep -qE *", status=1)
+    with pytest.raises(RefusedError, match=r"does not read /etc/network/interfaces\.d/meshctl"):
+        await apply(boot_only, kernels)
+    assert kernels["node1"].host.written == kernels["node1"].host.ran == []
 
 
 async def test_only_what_differs_is_touched(boot_only: Topology) -> None:
