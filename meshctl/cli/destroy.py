@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meshctl.cli.naming import refusal
+from meshctl.cli.naming import insist
 from meshctl.cli.options import Options, topology_argument
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ async def _consent(
     """What the hosts hold. Raises UsageError unless the operator has named the cluster."""
     from meshctl.cli.reach import connected
     from meshctl.cluster import Cluster
-    from meshctl.errors import UsageError
     from meshctl.host.views import ReadOnlyHost
     from meshctl.lifecycle.destroying import holdings
 
@@ -59,8 +58,7 @@ async def _consent(
         looking = {name: ReadOnlyHost(host) for name, host in hosts.items()}
         held = await holdings(roles, Cluster(topology, looking, state))
         click.echo("\n".join(_show(topology, held)), err=True)
-        if why_not := await refusal(topology.cluster, yes, "destroy it all"):
-            raise UsageError(why_not)
+        await insist(topology.cluster, yes, "destroy it all")
         return held
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: PLC0415  (imports happen where they are needed)
 """Before something can't be undone, the operator names the cluster or host it is about."""
 
 import sys
@@ -5,9 +6,17 @@ import sys
 import click
 
 
+async def insist(name: str, yes: str | None, what: str, thing: str = "cluster") -> None:
+    """Raise UsageError unless the operator has named the thing, as an option or by typing it."""
+    from meshctl.errors import UsageError
+
+    if why_not := await refusal(name, yes, what, thing):
+        raise UsageError(why_not)
+
+
 async def refusal(name: str, yes: str | None, what: str, thing: str = "cluster") -> str:
     """Why it may not be done; "" when the operator has named the thing, as an option or by typing it."""
-    from meshctl.cli.reach import typed_line  # noqa: PLC0415  (imports happen where they are needed)
+    from meshctl.cli.reach import typed_line
 
     if yes is None and not sys.stdin.isatty():
         return f"nothing was changed, and there is no terminal to ask on: pass --yes {name}"

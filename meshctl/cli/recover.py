@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from meshctl.cli.backup import chosen, envelope_of, passphrase_option, recipient_option
-from meshctl.cli.naming import refusal
+from meshctl.cli.naming import insist
 from meshctl.cli.options import Options, topology_argument
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ def recover(
     if not no_backup:
         envelope = envelope_of(options, loaded, recipients, passphrase_file, again=True)
         archive = Backup(chosen(out, loaded.cluster), envelope, roles)
-    ground, why_not = asyncio.run(_consent(options, loaded, roles, yes))
-    if why_not:
-        click.echo(f"error: {why_not}", err=True)
-        return 1
+    ground = asyncio.run(_consent(options, loaded, roles, yes))
     drive = Recovering(roles, ground, archive)
     job = converge.Job("recover", loaded, options, accept_new=False, drive=drive, verdicts=VERDICTS, some=True)
     code = converge.run(job)
@@ -70,10 +67,8 @@ def recover(
     return code
 
 
-async def _consent(
-    options: Options, topology: "Topology", roles: "Sequence[Role]", yes: str | None
-) -> "tuple[Ground, str]":
-    """What it starts from, and why it may not ("" when the operator has named the cluster)."""
+async def _consent(options: Options, topology: "Topology", roles: "Sequence[Role]", yes: str | None) -> "Ground":
+    """What it starts from. Raises UsageError unless the operator has named the cluster."""
     from meshctl.cli.survivors import reached
     from meshctl.cluster import Cluster
     from meshctl.host.views import ReadOnlyHost
@@ -85,7 +80,8 @@ async def _consent(
         looking = {name: ReadOnlyHost(host) for name, host in hosts.items()}
         ground = await survey(roles, Cluster(topology, looking, state))
         click.echo("\n".join(show(topology, ground)), err=True)
-        return ground, await refusal(topology.cluster, yes, "give them up")
+        await insist(topology.cluster, yes, "give them up")
+        return ground
 
 
 def show(topology: "Topology", ground: "Ground") -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from meshctl.cli.naming import refusal
+from meshctl.cli.naming import insist
 from meshctl.cli.nodes import named, node_argument
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.wiping import named_disks, wipe_option
@@ -56,10 +56,7 @@ def replace(
     chosen = named(loaded, node)
     roles = [role(loaded) for role in discover().values()]
     disks = named_disks(loaded, wipe, Limits(nodes=frozenset({node})))
-    held, why_not = asyncio.run(_consent(options, loaded, roles, chosen, Consent(yes, host_key, disks)))
-    if why_not:
-        click.echo(f"error: {why_not}", err=True)
-        return 1
+    held = asyncio.run(_consent(options, loaded, roles, chosen, Consent(yes, host_key, disks)))
     job = converge.Job(
         "replace",
         loaded,
@@ -115,8 +112,8 @@ class Replacement:
 
 async def _consent(
     options: Options, topology: "Topology", roles: "Sequence[Role]", node: "Node", said: Consent
-) -> "tuple[Mapping[str, list[str]], str]":
-    """What would be forgotten, and why it may not be ("" when the operator has named the node)."""
+) -> "Mapping[str, list[str]]":
+    """What would be forgotten. Raises UsageError unless the operator has named the node."""
     from meshctl.cli.reach import connected
     from meshctl.cluster import Cluster
     from meshctl.host.views import ReadOnlyHost
@@ -129,7 +126,8 @@ async def _consent(
         looking = {name: ReadOnlyHost(host) for name, host in hosts.items()}
         held = await claims(roles, node, Cluster(topology, looking, state, wipe=said.wipe))
         click.echo("\n".join(show(topology, node, held)), err=True)
-        return held, await refusal(node.name, said.yes, "go on", "host")
+        await insist(node.name, said.yes, "go on", "host")
+        return held
 
 
 def matching(fingerprint: str | None) -> "Confirm | None":
