@@ -1,19 +1,15 @@
 """What this machine's kernel can't rehearse, found by trying it where it does no harm."""
 
-import ctypes
-import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshctl.lab.errors import LabError
 from meshctl.lab.kernelnet import has_generic_netlink
+from meshctl.lab.netns import call_in_new
 from meshctl.lab.proc import run
 
-_CLONE_NEWNET = 0x40000000
 _PROBE_SECONDS = 10
 
 
@@ -101,28 +97,10 @@ async def _load(module: str) -> None:
 
 
 def _in_scratch_network(argv: list[str], stdin: str) -> bool:
-    """Tell whether the program succeeds in a new network namespace, which goes away with the thread."""
-    outcome: list[bool] = []
-    errors: list[BaseException] = []
+    """Tell whether the program succeeds in a new network namespace."""
 
-    def body() -> None:
-        try:
-            outcome.append(_try_unshared(argv, stdin))
-        except BaseException as e:  # noqa: BLE001  (raised again below, in the caller's thread)
-            errors.append(e)
+    def attempt() -> bool:
+        done = subprocess.run(argv, input=stdin, text=True, capture_output=True, check=False, timeout=_PROBE_SECONDS)
+        return done.returncode == 0
 
-    thread = threading.Thread(target=body, name="probe")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return outcome[0]
-
-
-def _try_unshared(argv: list[str], stdin: str) -> bool:
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
-        raise LabError(
-            f"can't make a network namespace: {os.strerror(ctypes.get_errno())}", advice="The lab needs root."
-        )
-    done = subprocess.run(argv, input=stdin, text=True, capture_output=True, check=False, timeout=_PROBE_SECONDS)
-    return done.returncode == 0
+    return call_in_new(attempt)

@@ -81,7 +81,7 @@ def processes(place: Path) -> list[int]:
 def _read_pids(procs: Path) -> list[int]:
     try:
         return [int(p) for p in procs.read_text().split()]
-    except (FileNotFoundError, OSError):  # removed, or dying, between the walk and the read
+    except OSError:  # removed, or dying, between the walk and the read
         return []
 
 

@@ -38,19 +38,34 @@ def _enter(namespace: str) -> None:
         os.close(fd)
 
 
+def _leave() -> None:
+    if _libc.unshare(_CLONE_NEWNET):
+        error = ctypes.get_errno()
+        raise LabError(f"can't make a network namespace: {os.strerror(error)}", advice="The lab needs root.")
+
+
 def call_in(namespace: str, function: Callable[[], T]) -> T:
     """The result of `function`, called inside the namespace."""
+    return _apart(lambda: _enter(namespace), function)
+
+
+def call_in_new(function: Callable[[], T]) -> T:
+    """The result of `function`, called inside a new network namespace, which goes away with the thread."""
+    return _apart(_leave, function)
+
+
+def _apart(move: Callable[[], None], function: Callable[[], T]) -> T:
     results: list[T] = []
     errors: list[BaseException] = []
 
     def body() -> None:
         try:
-            _enter(namespace)
+            move()
             results.append(function())
         except BaseException as e:  # noqa: BLE001  (raised again below, in the caller's thread)
             errors.append(e)
 
-    thread = threading.Thread(target=body, name=f"in {namespace}")
+    thread = threading.Thread(target=body, name="in another network")
     thread.start()
     thread.join()
     if errors:

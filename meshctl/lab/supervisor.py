@@ -5,7 +5,6 @@ SIGTERM to this process is a power loss. Imports little: three of these start at
 """
 
 import asyncio
-import contextlib
 import signal
 import sys
 import traceback
@@ -95,8 +94,7 @@ async def _main(lab_name: str, node: str) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, power.set)
-    with contextlib.suppress(ValueError):
-        loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     return await supervise(lab, lab.host(node), power)
 
 
