@@ -1,7 +1,9 @@
 """Units of systemd as they are."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from meshctl.errors import HostError
 from meshctl.host.base import Host
 from meshctl.roles.parsing import parser, understand
 
@@ -18,6 +20,8 @@ class Unit:
     """Whether it is started at boot."""
     stale: bool = False
     """systemd has yet to read what lies on the disk."""
+    masked: bool = False
+    """Somebody has forbidden to start it; it may run all the same, until the next boot."""
 
     @property
     def active(self) -> bool:
@@ -37,6 +41,16 @@ async def units(host: Host, *names: str) -> dict[str, Unit]:
     return {name: Unit(name) for name in names if "*" not in name} | found
 
 
+def refuse_masked(host: Host, found: Iterable[Unit]) -> None:
+    """Raise HostError for units that somebody has masked: lifting that is theirs, and hiding it helps nobody."""
+    if names := [unit.name for unit in found if unit.masked]:
+        raise HostError(
+            host.name,
+            f"masked by somebody, so that the next boot does not start it: {', '.join(names)}",
+            advice=f"When the reason is gone: systemctl unmask {' '.join(names)}",
+        )
+
+
 @parser
 def parse(output: str) -> dict[str, Unit]:
     """`systemctl show -p Id,ActiveState,UnitFileState,NeedDaemonReload UNIT…`, by name."""
@@ -50,4 +64,5 @@ def _unit(fields: dict[str, str]) -> Unit:
         fields["ActiveState"],
         enabled=fields.get("UnitFileState") == "enabled",
         stale=fields.get("NeedDaemonReload") == "yes",
+        masked=fields.get("UnitFileState", "").startswith("masked"),
     )

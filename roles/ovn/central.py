@@ -8,7 +8,7 @@ from typing import Any
 
 from meshctl.host.base import Host
 from meshctl.roles.parsing import understand
-from meshctl.roles.units import Unit, units
+from meshctl.roles.units import Unit, refuse_masked, units
 from meshctl.topology import Node, Topology
 
 from . import parse
@@ -98,6 +98,7 @@ async def look(host: Host, topology: Topology, stores: Mapping[str, parse.Store]
         running_processes(host, "ovsdb-server,ovn-northd"),
         asyncio.gather(*(_targets(host, database) for database in both)),
     )
+    refuse_masked(host, seen.values())
     servers = {
         database.letter: Server(
             stores[database.letter],

@@ -98,7 +98,7 @@ def test_full_disk_and_a_masked_unit(lab: Lab) -> None:
     on(lab, "node2", "systemctl mask -q ovn-controller.service")
     failed = failing(lab)
     assert re.search(r"ceph_config@node3 on node3: `.*No space left on device", failed.said), failed.said
-    assert re.search(r"ovn@node2 on node2: `.*masked", failed.said), failed.said
+    assert re.search(r"ovn@node2 on node2: masked by somebody.* ovn-controller.service", failed.said), failed.said
     assert failed.done("frr", "time", "pki"), failed.states
     assert (failed.states["ovn.verify"], failed.states["incus.verify"]) == ("blocked", "blocked")
     on(lab, "node3", "umount /var/lib/ceph")
