@@ -46,6 +46,14 @@ class Lab:
         """What a command on a host prints; fails the test when it fails."""
         return self.ok("lab", "ssh", self.topology, node, *command)
 
+    def feed(self, node: str, command: str, content: str | bytes) -> str:
+        """What a command on a host prints that reads this; a secret's way there."""
+        given = content.encode() if isinstance(content, str) else content
+        argv = [sys.executable, "-m", "meshctl", f"--lab={self.name}", "lab", "ssh", self.topology, node, command]
+        done = subprocess.run(argv, cwd=ROOT, input=given, capture_output=True, timeout=600, check=False)
+        assert done.returncode == 0, f"{node}: {command}\n{done.stderr.decode(errors='replace')}"
+        return done.stdout.decode()
+
 
 def running_lab(name: str, *options: str, topology: str = TRIANGLE) -> Iterator[Lab]:
     """A fresh lab, gone afterwards."""

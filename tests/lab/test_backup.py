@@ -94,9 +94,9 @@ def test_a_backup_is_whole_and_what_is_in_it_can_be_used(lab: Lab, identity: Pat
     assert "[client.admin]" in (plain / "ceph/auth.keyring").read_text()
     assert "CREATE TABLE" in (plain / "incus/global.sql").read_text()
     # The databases are standalone ones that ovsdb takes, with the networks in them.
-    feed(lab, "node1", "cat >/root/nb.db", (plain / "ovn/OVN_Northbound.db").read_bytes())
+    lab.feed("node1", "cat >/root/nb.db", (plain / "ovn/OVN_Northbound.db").read_bytes())
     assert lab.ssh("node1", "ovsdb-tool db-name /root/nb.db").strip() == "OVN_Northbound"
-    feed(lab, "node1", "cat >/root/monmap", (plain / "ceph/monmap").read_bytes())
+    lab.feed("node1", "cat >/root/monmap", (plain / "ceph/monmap").read_bytes())
     assert lab.ssh("node1", "monmaptool --print /root/monmap").count("mon.node") == 3
     lab.ssh("node1", "ovsdb-client restore unix:/run/ovn/ovnnb_db.sock OVN_Northbound </root/nb.db")
     lab.ok("verify", lab.topology)
@@ -123,18 +123,3 @@ def test_a_host_that_is_off_is_missing_in_it(lab: Lab, folder: Path) -> None:
         assert "ceph/auth.keyring" in {one["name"] for one in report["members"]}
     finally:
         lab.ok("lab", "power-on", lab.topology, "node3")
-
-
-def feed(lab: Lab, node: str, command: str, content: bytes) -> None:
-    argv = [
-        str(ROOT / ".venv/bin/python"),
-        "-m",
-        "meshctl",
-        f"--lab={lab.name}",
-        "lab",
-        "ssh",
-        lab.topology,
-        node,
-        command,
-    ]
-    subprocess.run(argv, cwd=ROOT, input=content, capture_output=True, check=True, timeout=120)

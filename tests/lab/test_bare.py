@@ -42,8 +42,9 @@ def on(node: str, command: str) -> str:
 
 
 def both(command: str) -> None:
+    """On both hosts, with the host's number in place of `@`."""
     for node, number in (("alpha", "1"), ("beta", "2")):
-        on(node, command.replace("N", number))
+        on(node, command.replace("@", number))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_disks_are_where_the_topology_says() -> None:
 
 @pytest.mark.usefixtures("lab")
 def test_packages_come_from_the_labs_repository_and_nics_survive_open_vswitch() -> None:
-    both(f"sudo ip link set {NIC} up; sudo ip address add 192.168.11.N/30 dev {NIC}")
+    both(f"sudo ip link set {NIC} up; sudo ip address add 192.168.11.@/30 dev {NIC}")
     carrier = f"cat /sys/class/net/{NIC}/carrier"
     assert on("alpha", carrier).strip() == "1"
     both(INSTALL)
@@ -85,7 +86,7 @@ def test_packages_come_from_the_labs_repository_and_nics_survive_open_vswitch() 
     while carried(carrier) != "1":
         assert time.monotonic() < deadline, on("alpha", "ip link; sudo ovs-vsctl show")
         time.sleep(0.2)
-    both(f"sudo ip address replace 192.168.11.N/30 dev {NIC}")
+    both(f"sudo ip address replace 192.168.11.@/30 dev {NIC}")
     pinged = on("alpha", "sudo ping -c3 -i.2 -W1 192.168.11.2")
     assert " 0% packet loss" in pinged
     assert "DUP" not in pinged

@@ -44,7 +44,7 @@ def test_loopbacks_reach_each_other_when_a_cable_is_cut(cluster: Lab) -> None:
     cluster.ok("lab", "cut", cluster.topology, "node1", "node2")
     try:
         deadline = time.monotonic() + 10
-        while "0% packet loss" not in cluster.call("lab", "ssh", cluster.topology, "node1", *PING).stdout:
+        while " 0% packet loss" not in cluster.call("lab", "ssh", cluster.topology, "node1", *PING).stdout:
             assert time.monotonic() < deadline, "traffic did not take the third host within 10 s"
     finally:
         cluster.ok("lab", "heal", cluster.topology, "node1", "node2")

@@ -5,27 +5,24 @@ import base64
 import os
 import re
 import struct
-import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from meshctl.cli.options import Options
-from meshctl.cli.reach import connected
 from meshctl.cluster import Cluster
-from meshctl.lab.login import ssh_argv
 from meshctl.roles.disks import crc32c
 from meshctl.roles.preflight.role import Preflight
 from meshctl.roles.wipe.role import WipeRole
-from meshctl.topology import Topology, load
+from meshctl.topology import Topology
 from tests.lab.conftest import ROOT, Lab, running_lab
+from tests.lab.failing import NODES, inside, on
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 THEIRS = "3f6f9e0a-1b7c-4a54-9a3a-0d5e2c1b7a11"
-NODES = ("node1", "node2", "node3")
 WIPE = tuple(word for node in NODES for word in ("--wipe", f"{node}:/dev/sdb"))
 TITLE = r"/dev/sdb \(unknown model, no serial number, 8\.6 GB\)"
 
@@ -91,13 +88,6 @@ def lab() -> Iterator[Lab]:
     yield from running_lab(f"fld{os.getpid()}")
 
 
-def on(lab: Lab, node: str, script: str) -> str:
-    """What a script prints on a host, by plain ssh, which costs a tenth of `lab ssh`."""
-    done = subprocess.run(ssh_argv(lab.name, node, [script]), capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, f"{node}: {script}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
 def put(lab: Lab, node: str, kind: str) -> str:
     """Let there be this on the host's disk; what preflight should say."""
     if kind in BYTES:
@@ -113,20 +103,16 @@ def put(lab: Lab, node: str, kind: str) -> str:
 def look(lab: Lab, *wipe: str, empty: bool = False) -> dict[str, list[str]]:
     """What preflight refuses on each host, as an operator reads it; `empty`: then let the disks be emptied."""
 
-    async def with_hosts() -> dict[str, list[str]]:
-        topology = load(ROOT / lab.topology)
-        options = Options(lab=lab.name)
-        state = options.state(topology)
-        async with connected(topology, options, state, accept_new=False) as hosts:
-            cluster = Cluster(topology, hosts, state, wipe=frozenset((node, "/dev/sdb") for node in wipe))
-            problems = await Preflight(topology).verify(cluster)
-            if empty:
-                await emptied(topology, cluster)
+    async def work(given: Cluster) -> dict[str, list[str]]:
+        cluster = replace(given, wipe=frozenset((node, "/dev/sdb") for node in wipe))
+        problems = await Preflight(cluster.topology).verify(cluster)
+        if empty:
+            await emptied(cluster.topology, cluster)
         assert all(problem.refused and problem.final and problem.advice for problem in problems), problems
         said = {node: [p for p in problems if p.host == node] for node in NODES}
         return {node: [f"{p.what}: {p.seen}: {p.advice}" for p in found] for node, found in said.items()}
 
-    return asyncio.run(with_hosts())
+    return inside(lab, work)
 
 
 async def emptied(topology: Topology, cluster: Cluster) -> None:

@@ -1,8 +1,6 @@
 """Each known disease is made on purpose on a running cluster, recognised, and cured by what doctor says."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from meshctl.ca import Authority
 from meshctl.condition.gather import diseases
 from meshctl.lab.names import paths
 from meshctl.state import StateFolder
-from tests.lab.conftest import ROOT, Lab
+from tests.lab.conftest import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
@@ -237,8 +235,8 @@ def test_certificate_about_to_expire(cluster: Lab) -> None:
     authority = Authority.load(StateFolder(paths(cluster.name).state))
     assert authority
     leaf = authority.issue("node2", [IPv4Address("10.50.1.2")])
-    write(cluster, "node2", "/etc/ovn/pki/key.pem", leaf.key)
-    write(cluster, "node2", "/etc/ovn/pki/cert.pem", shortened(leaf.certificate, authority, timedelta(days=5)))
+    cluster.feed("node2", "cat >/etc/ovn/pki/key.pem", leaf.key)
+    cluster.feed("node2", "cat >/etc/ovn/pki/cert.pem", shortened(leaf.certificate, authority, timedelta(days=5)))
     until(
         cluster, lambda report: finds(report, "certificate-expiring", "node2", "/etc/ovn/pki/cert.pem ends in 4 days")
     )
@@ -254,12 +252,6 @@ def shortened(certificate: str, authority: Authority, life: timedelta) -> str:
     for extension in old.extensions:
         builder = builder.add_extension(extension.value, extension.critical)
     return builder.sign(authority.unlock(), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
-
-
-def write(lab: Lab, node: str, path: str, content: str) -> None:
-    """Keys go through standard input."""
-    argv = [sys.executable, "-m", "meshctl", f"--lab={lab.name}", "lab", "ssh", lab.topology, node, f"cat >{path}"]
-    subprocess.run(argv, cwd=ROOT, input=content, text=True, check=True, timeout=120)
 
 
 def test_half_joined_incus_member(cluster: Lab) -> None:

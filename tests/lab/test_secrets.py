@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import ROOT, Lab, running_lab
+from tests.lab.conftest import Lab, running_lab
 from tests.lab.needles import FILES_OF_OTHERS, SAMPLER, Needles, needles
 
 pytestmark = pytest.mark.lab
@@ -95,14 +95,6 @@ def secrets_of(lab: Lab) -> Needles:
     return needles(files)
 
 
-def feed(lab: Lab, node: str, command: str, text: str) -> str:
-    """What a command prints that reads a text."""
-    argv = [sys.executable, "-m", "meshctl", f"--lab={lab.name}", "lab", "ssh", lab.topology, node, command]
-    done = subprocess.run(argv, cwd=ROOT, input=text, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_all_kinds_of_secrets_were_found(told: Told) -> None:
     names = " ".join(told.secrets.by_name)
     for kind in (
@@ -157,9 +149,9 @@ def test_journal_shows_no_secret(told: Told, node: str) -> None:
 
 @pytest.mark.parametrize("node", NODES)
 def test_others_on_a_host_can_read_no_secret(told: Told, node: str) -> None:
-    feed(told.lab, node, "cat > /tmp/look.py", FILES_OF_OTHERS)
+    told.lab.feed(node, "cat > /tmp/look.py", FILES_OF_OTHERS)
     command = f"{' '.join(NOBODY)} python3 /tmp/look.py {told.started} /"
-    assert feed(told.lab, node, command, told.secrets.lines()).splitlines() == ["looked at everything"]
+    assert told.lab.feed(node, command, told.secrets.lines()).splitlines() == ["looked at everything"]
 
 
 def test_others_on_the_controller_can_read_no_secret(told: Told) -> None:
@@ -173,8 +165,8 @@ def test_others_on_the_controller_can_read_no_secret(told: Told) -> None:
 def test_the_search_finds_what_is_there(told: Told, node: str) -> None:
     told.lab.ssh(node, "install -m 644 /etc/ovn/pki/key.pem /var/tmp/planted")
     try:
-        feed(told.lab, node, "cat > /tmp/look.py", FILES_OF_OTHERS)
+        told.lab.feed(node, "cat > /tmp/look.py", FILES_OF_OTHERS)
         command = f"{' '.join(NOBODY)} python3 /tmp/look.py {told.started} /var/tmp"
-        assert "/var/tmp/planted" in feed(told.lab, node, command, told.secrets.lines())
+        assert "/var/tmp/planted" in told.lab.feed(node, command, told.secrets.lines())
     finally:
         told.lab.ssh(node, "rm /var/tmp/planted")
