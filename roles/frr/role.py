@@ -82,8 +82,8 @@ class Frr(Role):
         seen = await vty.observe(host)
         vty.refuse_foreign(host, seen)
         files = self.render(node)
-        if seen.active and self._lacking(seen) and seen.daemons & _speakers() - self._needed:
-            await self._beside(node, host, seen, files)
+        if seen.active and (former := self._replaced(seen)):
+            await self._beside(node, host, seen, (files, former))
             seen = await vty.observe(host)
         await self._converge(host, seen, files)
         if seen.static:
@@ -97,13 +97,21 @@ class Frr(Role):
             await stop(host, UNIT, reason="routes are static")
             await erase(host, CONF, DAEMONS, reason="routes are static")
 
-    async def _beside(self, node: Node, host: Host, seen: Seen, files: Files) -> None:
+    def _replaced(self, seen: Seen) -> list[Igp]:
+        """The protocols that run and whose routes another one is to bring."""
+        families = frozenset(family for igp in self._igps for family in igp.families)
+        extra = seen.daemons - self._needed
+        return [igp for igp in ALL if igp.daemon in extra and igp.families & families]
+
+    async def _beside(self, node: Node, host: Host, seen: Seen, succession: tuple[Files, list[Igp]]) -> None:
         """Let the new protocol find its neighbours while the former one still brings the routes."""
-        both = {
-            CONF: _file(_joined(files[CONF], seen.saved or ""), secret=self.topology.ospf.signed),
-            DAEMONS: _file(_daemons([*self._igps, *(igp for igp in ALL if igp.daemon in seen.daemons)])),
-        }
-        await self._converge(host, seen, both)
+        files, former = succession
+        if self._lacking(seen):
+            both = {
+                CONF: _file(_joined(files[CONF], seen.saved or ""), secret=self.topology.ospf.signed),
+                DAEMONS: _file(_daemons([*self._igps, *former])),
+            }
+            await self._converge(host, seen, both)
 
         async def probe() -> str:
             look = await self._look(node, host)

@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from meshctl.certify.cuts import armed
 from meshctl.certify.failover import Phase, Watch, measured
@@ -30,6 +31,7 @@ from meshctl.lab.names import lab_namespace
 from meshctl.lab.proc import ip_batch
 from meshctl.roles.frr.role import Frr
 from meshctl.topology import Topology, load
+from meshctl.topology.document import Routing
 from meshctl.topology.settings import Bfd, Ospf
 from tests.lab.routing import converge
 
@@ -47,9 +49,11 @@ class Config:
     ospf: Ospf
     patience: float
     repeats: int | None = None
+    protocol: Literal["ospf", "openfabric", "static"] = "ospf"
+    """With static routes only `--cuts carrier` is survived."""
 
     def of(self, topology: Topology) -> Topology:
-        return replace(topology, bfd=self.bfd, ospf=self.ospf)
+        return replace(topology, bfd=self.bfd, ospf=self.ospf, routing=Routing(protocol=self.protocol))
 
 
 CONFIGS = {
@@ -57,7 +61,12 @@ CONFIGS = {
     "fast": Config("fast: BFD 50 ms x 3", Bfd(profile="fast"), Ospf(), 60),
     "hello1": Config("no BFD, hello 1 s, dead 4 s", Bfd(profile="none"), Ospf(), 60),
     "hello10": Config("no BFD, hello 10 s, dead 40 s", Bfd(profile="none"), Ospf(hello=10, dead=40), 120, repeats=2),
+    "openfabric": Config("OpenFabric, BFD 300 ms x 3", Bfd(), Ospf(), 60, protocol="openfabric"),
+    "openfabric-fast": Config("OpenFabric, BFD 50 ms x 3", Bfd(profile="fast"), Ospf(), 60, protocol="openfabric"),
+    "static": Config("static routes", Bfd(), Ospf(), 60, protocol="static"),
 }
+
+OSPF = [name for name, config in CONFIGS.items() if config.protocol == "ospf"]
 
 
 @dataclass
@@ -269,7 +278,7 @@ def main() -> None:
     parser.add_argument("--lab", default="failover")
     parser.add_argument("--keep", action="store_true", help="leave the lab running")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=CONFIGS, default=list(CONFIGS))
+    parser.add_argument("--only", nargs="+", choices=CONFIGS, default=OSPF)
     parser.add_argument("--cuts", nargs="+", choices=CUTS, default=list(CUTS))
     parser.add_argument("--soak", type=float, metavar="SECONDS")
     arguments = parser.parse_args()

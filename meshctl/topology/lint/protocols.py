@@ -69,6 +69,8 @@ def routing_options(topology: Topology) -> Iterator[Hit]:
         yield ("mesh", "loopbacks6"), "static routes are for IPv4; use `routing: {protocol: ospf}` for both"
     if protocol == "openfabric" and topology.loopbacks6 and _own_bfd(topology):
         yield ("bfd",), "FRR's fabricd has no BFD profile for IPv6: 300 ms x 3, or use `routing: {protocol: ospf}`"
+    if protocol == "openfabric" and (topology.ospf.hello > 600 or topology.ospf.missed > 100):  # noqa: PLR2004
+        yield ("ospf", "hello"), "fabricd's hello interval is at most 600 s, and at most 100 may be missed"
     if topology.ospf.signed:
         yield ("ospf", "authentication"), f"{protocol} has no signed packets; use `routing: {{protocol: ospf}}`"
     if topology.ospf.redistribute:

@@ -95,6 +95,15 @@ async def test_ipv6_is_added_to_a_running_frr_by_a_reload(mesh: Topology, tmp_pa
     assert (host.ran, host.written) == ([], [])
 
 
+async def test_ipv6_ends_without_waiting_for_anybody(mesh: Topology, tmp_path: Path) -> None:
+    host = FrrHost()
+    await apply(mesh, host, tmp_path)
+    host.forget()
+    await apply(golden.topology("triangle"), host, tmp_path)
+    assert host.ran == ["systemctl reload frr.service"]
+    assert not any("neighbor" in line for line in host.queried)
+
+
 class DualHost(FakeHost):
     def __init__(self, mesh: Topology, node: Node) -> None:
         super().__init__(node.name)

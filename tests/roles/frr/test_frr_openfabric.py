@@ -146,3 +146,21 @@ async def test_ospf_stays_while_the_others_do_not_follow(mesh: Topology, tmp_pat
         await Hasty(mesh).apply(mesh.node("node1"), host, Cluster(mesh, {"node1": host}, StateFolder(tmp_path)))
     assert host.loads == [("fabricd", "ospfd")]
     assert "router ospf\n" in host.files[CONF].content.decode()
+
+
+async def test_a_run_that_was_killed_in_between_waits_for_neighbours_all_the_same(
+    mesh: Topology, tmp_path: Path
+) -> None:
+    class Hasty(Frr):
+        patience = 0.01
+
+    host = Changing(mesh)
+    lonely, cluster = '{"areas": []}\n[]\n', Cluster(mesh, {"node1": host}, StateFolder(tmp_path))
+    host.on("vtysh -c show openfabric neighbor json*", lonely)
+    for _ in range(2):
+        with pytest.raises(WaitError, match="none on eth1, eth2"):
+            await Hasty(mesh).apply(mesh.node("node1"), host, cluster)
+    assert host.loads == [("fabricd", "ospfd")]
+    host.on("vtysh -c show openfabric neighbor json*", (DATA / "openfabric-neighbors.json").read_text())
+    await Hasty(mesh).apply(mesh.node("node1"), host, cluster)
+    assert host.loads == [("fabricd", "ospfd"), ("fabricd",)]

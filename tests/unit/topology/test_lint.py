@@ -234,3 +234,19 @@ def test_every_mistake_of_the_reference_is_named(tmp_path: Path) -> None:
 def test_the_reference_with_a_name_twice(tmp_path: Path) -> None:
     (finding,) = findings(REFERENCE.replace("host3: {", "host2: {"), tmp_path)
     assert "the key 'host2' stands here a second time" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("sections", "place"),
+    [
+        ("routing: {protocol: openfabric}\nospf: {authentication: hmac-sha-256}", "ospf.authentication"),
+        ("routing: {protocol: openfabric}\nospf: {redistribute: [10.100.0.0/24]}", "ospf.redistribute"),
+        ("routing: {protocol: openfabric}\nospf: {hello: 700, dead: 2800}", "ospf.hello"),
+        ("routing: {protocol: openfabric}\nbfd: {profile: fast}\nDUAL", "bfd"),
+        ("routing: {protocol: static}\nDUAL", "mesh.loopbacks6"),
+    ],
+)
+def test_settings_that_the_protocol_has_not(sections: str, place: str, tmp_path: Path) -> None:
+    text = TRIANGLE.replace("mesh:\n", "mesh:\n  loopbacks6: fd00::/64\n") if "DUAL" in sections else TRIANGLE
+    found = findings(text + sections.replace("DUAL", "") + "\n", tmp_path)
+    assert [(one.rule, one.path) for one in found] == [("routing-options", place)]
