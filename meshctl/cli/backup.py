@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meshctl.cli.exits import UNHEALTHY
+from meshctl.cli.files import check_new
 from meshctl.cli.options import Options, topology_argument
 from meshctl.cli.output import columns, emit_json
 
@@ -130,13 +131,10 @@ def passphrase_in(file: Path) -> str:
 
 
 def chosen(out: Path | None, cluster: str) -> Path:
-    """The file to write. Raises UsageError when it is there already."""
-    from meshctl.errors import UsageError
-
+    """The file to write. Raises UsageError when it is there already, or can't be made."""
     name = f"{cluster}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.age"
     path = out / name if out and out.is_dir() else out or Path(name)
-    if path.exists():
-        raise UsageError(f"{path} is there already, and is not overwritten", advice="Choose another --out.")
+    check_new(path)
     return path
 
 

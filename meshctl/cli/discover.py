@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meshctl.cli.exits import INVALID
+from meshctl.cli.files import check_new, write_new
 from meshctl.cli.options import Options, accept_new_option
 from meshctl.cli.output import counted, emit_json
-from meshctl.cli.strangers import check_new, login_options, strangers, write_new
+from meshctl.cli.strangers import login_options, strangers
 
 if TYPE_CHECKING:
     from meshctl.discover.survey import Found, Survey

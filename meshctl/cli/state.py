@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from meshctl.cli.files import check_new, write_new
 from meshctl.cli.options import Options, accept_new_option, topology_argument
 from meshctl.cli.output import columns, emit_json
-from meshctl.cli.strangers import check_new, login_options, strangers, write_new
+from meshctl.cli.strangers import login_options, strangers
 
 if TYPE_CHECKING:
     from meshctl.roles.handover.bundle import Bundle

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
-"""Hosts that no topology names: their addresses and a login from the command line, and the new file that will."""
+"""Hosts that no topology names: their addresses and a login from the command line."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -49,23 +49,3 @@ def strangers(cluster: str, addresses: Mapping[str, str], login: Mapping[str, An
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"] if part != "[key]")
         raise UsageError(f"{where}: {fault['msg']}; found {fault['input']!r}", advice=_AS_IN_FILES) from error
-
-
-def check_new(file: Path) -> None:
-    """Raise UsageError when there is something already, or no folder for it."""
-    from meshctl.errors import UsageError
-
-    if file.exists() or not file.parent.is_dir():
-        what = "is there already, and is not overwritten" if file.exists() else "can't be made: there is no such folder"
-        raise UsageError(f"{file} {what}", advice="Choose another --out.")
-
-
-def write_new(file: Path, text: str) -> None:
-    """Raises UsageError when it can't be written, or is there meanwhile."""
-    from meshctl.errors import UsageError
-
-    try:
-        with file.open("x") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise UsageError(f"{file} can't be written: {error.strerror}", advice="Choose another --out.") from error
