@@ -3,7 +3,6 @@
 set -eu
 name=$1 store=/var/lib/ceph/mon/ceph-$1 copy=$2/$(date -u +%Y%m%dT%H%M%SZ)-ceph-mon
 unit=ceph-mon@$name.service
-systemctl kill -s KILL "$unit" 2>/dev/null || : # without a quorum it takes long to stop
 systemctl stop "$unit"
 install -d -m 0700 "$2"
 cp -a --reflink=auto -- "$store" "$copy.draft"
