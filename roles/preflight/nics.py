@@ -32,8 +32,7 @@ def check(topology: Topology, node: Node, facts: HostFacts) -> Iterator[Problem]
 
 def notes(node: Node, facts: HostFacts) -> Iterator[str]:
     """What can't be told without changing something."""
-    nics = facts.nics or {}
-    if facts.nics is not None and not _owner(nics, node.management):
+    if facts.nics is not None and not _owner(facts.nics, node.management):
         yield f"no NIC has {node.management}; the way there translates addresses"
 
 

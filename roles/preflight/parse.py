@@ -22,8 +22,6 @@ class Nic:
 
     name: str
     mac: str
-    up: bool
-    carrier: bool
     max_mtu: int
     addresses: tuple[str, ...]
     permanent: str = ""
@@ -72,7 +70,8 @@ def host_facts(output: str) -> HostFacts:
     try:
         return _host_facts(found)
     except KeyError as error:
-        raise FactsError(f"the section {error}") from error
+        (key,) = error.args
+        raise FactsError(f"the section {' '.join(key).strip() if isinstance(key, tuple) else key}") from error
     except (ValueError, IndexError, TypeError) as error:
         raise FactsError(f"readable sections ({error})") from error
 
@@ -121,8 +120,6 @@ def _nic(link: dict[str, Any]) -> Nic:
     return Nic(
         name=link["ifname"],
         mac=link.get("address", ""),
-        up="UP" in link["flags"],
-        carrier="LOWER_UP" in link["flags"],
         max_mtu=int(link.get("max_mtu", 0)),
         addresses=tuple(entry["local"] for entry in link.get("addr_info", ()) if "local" in entry),
     )

@@ -13,6 +13,7 @@ from meshctl.roles.nics.parse import by_mac
 from meshctl.roles.nics.role import LINKS, LIST, Nics
 from meshctl.state import StateFolder
 from meshctl.topology import Topology, load, loads
+from tests.roles import golden
 
 TRIANGLE = Path(__file__).parents[3] / "topologies/triangle.yaml"
 ONE, TWO, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:09"
@@ -42,6 +43,16 @@ async def apply(topology: Topology, fake: FakeHost, tmp_path: Path) -> tuple[Nic
     role = Nics(topology)
     await role.apply(topology.nodes[0], fake, cluster)
     return role, cluster
+
+
+@pytest.mark.parametrize("name", ["triangle", "five"])
+def test_files_are_as_reviewed(name: str) -> None:
+    topology = golden.topology(name)
+    nodes = [
+        replace(node, ports=tuple(replace(port, mac=f"02:00:00:00:00:{n:02x}") for n, port in enumerate(node.ports)))
+        for node in topology.nodes
+    ]
+    golden.check_files(__file__, f"{name}-pinned", {node.name: Nics(topology).render(node) for node in nodes})
 
 
 async def test_a_nic_that_the_kernel_calls_otherwise_is_renamed(tmp_path: Path) -> None:

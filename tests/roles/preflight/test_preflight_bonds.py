@@ -42,4 +42,4 @@ def test_strand_of_a_bond_that_is_up_already(mesh: Topology, facts: HostFacts) -
 
 
 def nic_of(name: str, mac: str) -> Nic:
-    return Nic(name, mac, up=True, carrier=True, max_mtu=0, addresses=())
+    return Nic(name, mac, max_mtu=0, addresses=())

@@ -53,7 +53,7 @@ def faults(mesh: Topology, facts: HostFacts) -> list[Problem]:
 
 def with_nic(facts: HostFacts, name: str, **changes: object) -> HostFacts:
     known: Mapping[str, Nic] = facts.nics or {}
-    blank = Nic(name, "02:00:00:00:00:01", up=True, carrier=True, max_mtu=0, addresses=())
+    blank = Nic(name, "02:00:00:00:00:01", max_mtu=0, addresses=())
     return replace(facts, nics={**known, name: replace(known.get(name, blank), **changes)})  # type: ignore[arg-type]
 
 
@@ -101,13 +101,6 @@ def test_missing_nic(mesh: Topology, facts: HostFacts) -> None:
         "there is no NIC eth2 for the cable node1:eth2 <-> node3:eth1",
         "there is no NIC eth3 for the uplink",
     }
-
-
-@pytest.mark.parametrize("up", [True, False])
-def test_what_is_plugged_in_is_the_wiring_roles_business(mesh: Topology, facts: HostFacts, *, up: bool) -> None:
-    without = with_nic(facts, "eth1", up=up, carrier=False)
-    assert faults(mesh, without) == []
-    assert list(nics.notes(mesh.nodes[0], without)) == []
 
 
 def test_nic_that_can_not_do_the_mtu(mesh: Topology, facts: HostFacts) -> None:
