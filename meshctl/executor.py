@@ -66,7 +66,10 @@ class Executor:
         self._cluster = replace(cluster, changed=self._changed_steps)
 
     async def run(self) -> Report:
-        """Run everything. When cancelled: ends what runs, reports, and returns with `interrupted` set."""
+        """Run everything. When cancelled: ends what runs, reports, and returns with `interrupted` set.
+
+        Nothing runs any more when it is over, whatever ended it: the hosts' locks are given back then.
+        """
         order = self._plan.order()
         self._emit(RunStarted(self._cluster.topology.cluster, tuple(order)))
         ended = {step.id: asyncio.Event() for step in order}
@@ -75,12 +78,13 @@ class Executor:
             await asyncio.gather(*tasks)
         except asyncio.CancelledError:
             self._interrupted = True
+        finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for step in order:
-                if step.id not in self._results:
-                    self._finish(step, State.INTERRUPTED, self._now())
+        for step in order:
+            if step.id not in self._results:
+                self._finish(step, State.INTERRUPTED, self._now())
         report = self._report()
         self._emit(RunFinished(report))
         return report

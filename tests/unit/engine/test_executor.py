@@ -166,6 +166,26 @@ async def test_cancellation_interrupts_and_reports(cluster: Cluster, diary: Diar
     assert isinstance(events[-1], RunFinished)
 
 
+async def test_a_reader_that_breaks_ends_the_run_with_nothing_left_running(
+    cluster: Cluster, diary: Diary, make_role: MakeRole
+) -> None:
+    """The locks are given back after it: a step that went on would change hosts that are somebody else's."""
+    diary.hold = {"b@node1": asyncio.Event()}
+
+    def reader(event: Event) -> None:
+        if isinstance(event, StepFinished) and event.result.step.id == "a@node1":
+            raise KeyError("a defect of the reader")
+
+    plan = bootstrap_plan(cluster.topology, [make_role(name)(cluster.topology) for name in ("a", "b")])
+    with pytest.raises(KeyError):
+        await Executor(plan, cluster, reader).run()
+    diary.hold["b@node1"].set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert "start b@node1" in diary.lines
+    assert "end b@node1" not in diary.lines
+
+
 async def test_a_gate_cannot_change_anything(cluster: Cluster, make_role: MakeRole) -> None:
     class Meddler(make_role("a")):  # type: ignore[misc]  # a class made by a fixture
         async def verify(self, cluster: Cluster) -> list[Problem]:
