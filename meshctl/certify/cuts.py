@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.frr.igps import speaking
+from meshctl.roles.together import together
 from meshctl.topology import End, Port, Topology
 
 from .parse import ospf_nics
@@ -105,11 +106,11 @@ class Link:
 
     async def raise_costs(self) -> None:
         """At both ends, or traffic would go on in one direction."""
-        await asyncio.gather(*(end.raise_cost() for end in self.ends))
+        await together(*(end.raise_cost() for end in self.ends))
 
     async def lower_costs(self) -> None:
         """At both ends."""
-        await asyncio.gather(*(end.lower_cost() for end in self.ends))
+        await together(*(end.lower_cost() for end in self.ends))
 
 
 @asynccontextmanager
@@ -118,7 +119,7 @@ async def armed(cluster: Cluster, index: int) -> AsyncIterator[Link]:
     cable = cluster.topology.cables[index]
     one, two = (plug(cluster.topology, cluster.hosts, end) for end in (cable.a, cable.b))
     try:
-        await asyncio.gather(one.arm(), two.arm())
+        await together(one.arm(), two.arm())
         yield Link((one, two), one.down, one.up)
     finally:
-        await asyncio.shield(asyncio.gather(one.restore(), two.restore()))
+        await asyncio.shield(together(one.restore(), two.restore()))

@@ -1,8 +1,8 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
 """`unlock`: show who holds the cluster's lock, ask, and break it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ from meshctl.cli.output import columns, emit_json
 
 if TYPE_CHECKING:
     from meshctl.errors import HostError
+    from meshctl.host.base import Host
     from meshctl.host.lock import Shown
-    from meshctl.host.ssh import SshHost
     from meshctl.topology import Topology
 
 
@@ -27,6 +27,7 @@ class Outcome:
     locks: "Mapping[str, Shown]"
     """By host."""
     unreachable: "tuple[HostError, ...]"
+    """Also those that were lost meanwhile, or whose lock could not be broken."""
     broken: frozenset[str] = frozenset()
     """Hosts."""
     refusal: str = ""
@@ -64,25 +65,35 @@ async def _unlock(options: Options, topology: "Topology", yes: str | None) -> Ou
     import asyncio
 
     from meshctl.cli.reach import reachable
-    from meshctl.host.lock import look
+    from meshctl.host.lock import Shown, look
+    from meshctl.roles.condition import told
 
     async with reachable(topology, options, options.state(topology)) as (hosts, errors):
-        seen = await asyncio.gather(*(look(host) for host in hosts.values()))
-        locks = {name: shown for name, shown in zip(hosts, seen, strict=True) if shown}
+        seen = dict(zip(hosts, await asyncio.gather(*(told(look(host)) for host in hosts.values())), strict=True))
+        locks = {name: shown for name, shown in seen.items() if isinstance(shown, Shown)}
         if not options.json:
             click.echo("\n".join(show(topology.cluster, locks)))
         refusal = await naming.refusal(topology.cluster, yes, "break the lock") if locks else ""
-        broken = frozenset[str]() if refusal else await _break(hosts, locks)
-    return Outcome(topology.cluster, locks, errors, broken, refusal)
+        found = Outcome(topology.cluster, locks, (*errors, *_errors(seen.values())), refusal=refusal)
+        return found if refusal else await broken(hosts, found)
 
 
-async def _break(hosts: "Mapping[str, SshHost]", locks: "Mapping[str, Shown]") -> frozenset[str]:
+async def broken(hosts: "Mapping[str, Host]", found: Outcome) -> Outcome:
+    """What becomes of the locks that were found; a host that fails keeps none of the others."""
     import asyncio
 
     from meshctl.host.lock import break_lock
+    from meshctl.roles.condition import told
 
-    done = await asyncio.gather(*(break_lock(hosts[name], shown) for name, shown in locks.items()))
-    return frozenset(name for name, broken in zip(locks, done, strict=True) if broken)
+    done = await asyncio.gather(*(told(break_lock(hosts[name], shown)) for name, shown in found.locks.items()))
+    freed = frozenset(name for name, outcome in zip(found.locks, done, strict=True) if outcome is True)
+    return replace(found, broken=freed, unreachable=(*found.unreachable, *_errors(done)))
+
+
+def _errors(outcomes: "Iterable[object]") -> "list[HostError]":
+    from meshctl.errors import HostError
+
+    return [outcome for outcome in outcomes if isinstance(outcome, HostError)]
 
 
 def show(cluster: str, locks: "Mapping[str, Shown]") -> Iterator[str]:
@@ -97,11 +108,12 @@ def show(cluster: str, locks: "Mapping[str, Shown]") -> Iterator[str]:
 
 def _afterwards(outcome: Outcome) -> Iterator[str]:
     for error in outcome.unreachable:
-        yield f"not looked at: {error}"
+        yield f"not unlocked: {error}"
     if outcome.refusal:
         yield f"error: {outcome.refusal}"
         return
-    gone = [name for name in outcome.locks if name not in outcome.broken]
+    failed = {error.host for error in outcome.unreachable}
+    gone = [name for name in outcome.locks if name not in outcome.broken | failed]
     if outcome.broken:
         yield f"broken on {', '.join(sorted(outcome.broken))}; that run stops before its next change"
     if gone:

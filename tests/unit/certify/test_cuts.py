@@ -1,5 +1,7 @@
 """What a cut runs on the hosts, in which order, and that everything is put back whatever happens."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,8 @@ from meshctl.certify.cuts import armed
 from meshctl.certify.measure import iperf
 from meshctl.certify.rehearse import isolates, rehearse, took
 from meshctl.cluster import Cluster
-from meshctl.errors import HostError
+from meshctl.errors import CommandError, HostError
+from meshctl.host.base import Result
 from meshctl.host.fake import FakeHost
 from meshctl.state import StateFolder
 from tests.roles import golden
@@ -49,6 +52,33 @@ async def test_restored_when_the_measurement_fails(tmp_path: Path) -> None:
         async with armed(mesh, 0):
             raise HostError("node3", "gone")
     assert [len(hosts[name].safeguards) for name in ("node1", "node2", "node3")] == [2, 2, 0]
+
+
+class Slow(FakeHost):
+    """Takes a while for everything."""
+
+    async def safeguard(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = 60,  # noqa: ASYNC109  (contract of Host)
+        fresh: float | None = None,
+    ) -> Result | None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return await super().safeguard(argv, stdin=stdin, timeout=timeout, fresh=fresh)
+
+
+async def test_when_one_end_can_not_be_restored_the_other_is_waited_for(tmp_path: Path) -> None:
+    """The locks are given back after it."""
+    mesh, hosts = cluster(tmp_path)
+    slow = Slow("node2")
+    with pytest.raises(CommandError, match="gone"):
+        async with armed(replace(mesh, hosts={**hosts, "node2": slow}), 0):
+            hosts["node1"].on("sh -c ip link set*", status=1, stderr="gone")
+    assert ["systemctl stop" in line for line in slow.safeguards][-1]
+    assert len(slow.safeguards) == 2
 
 
 async def test_a_cost_of_the_topology_is_given_back(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from meshctl.cli.main import run
 from meshctl.cli.naming import refusal
-from meshctl.cli.unlock import Outcome, _afterwards, as_json, show
+from meshctl.cli.unlock import Outcome, _afterwards, as_json, broken, show
 from meshctl.errors import ConnectError
+from meshctl.host.fake import FakeHost
 from meshctl.host.holder import Holder
 from meshctl.host.lock import Shown
 from tests.unit.cli.recorded import UNREACHABLE
@@ -48,9 +49,23 @@ def test_outcomes() -> None:
     assert list(_afterwards(done)) == ["broken on node1, node2; that run stops before its next change"]
     assert Outcome("triangle", {}, ()).exit_code == 0
     assert replace(done, unreachable=(AWAY,)).exit_code == 1
-    assert next(_afterwards(replace(done, unreachable=(AWAY,)))) == f"not looked at: {AWAY}"
+    assert next(_afterwards(replace(done, unreachable=(AWAY,)))) == f"not unlocked: {AWAY}"
     assert replace(done, refusal="no").exit_code == 1
     assert "ended meanwhile on node2" in [*_afterwards(replace(done, broken=frozenset({"node1"})))][-1]
+
+
+async def test_a_host_that_fails_keeps_none_of_the_others() -> None:
+    hosts = {
+        "node1": FakeHost("node1").on("sh -c *", status=1, stderr="flock: no space"),
+        "node2": FakeHost("node2").on("sh -c *"),
+    }
+    done = await broken(hosts, Outcome("triangle", LOCKS, (AWAY,)))
+    assert done.broken == {"node2"}
+    assert done.exit_code == 1
+    said = list(_afterwards(done))
+    assert said[0] == f"not unlocked: {AWAY}"
+    assert said[1].startswith("not unlocked: node1: `unlock` exited with 1: flock: no space")
+    assert said[2:] == ["broken on node2; that run stops before its next change"]
 
 
 def test_json_is_what_its_schema_says() -> None:
