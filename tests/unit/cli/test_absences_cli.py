@@ -13,7 +13,7 @@ from tests.roles import golden
 from tests.unit.cli.schemas import check
 
 TRIANGLE = golden.topology("triangle")
-FILE = "topologies/triangle.yaml"
+FILE = str(TRIANGLE.source)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.unit.cli.schemas import check
 
 TRIANGLE = golden.topology("triangle")
 NODE3 = TRIANGLE.nodes[2]
-FILE = "topologies/triangle.yaml"
+FILE = str(TRIANGLE.source)
 CLAIMS = {"ceph_mon": ["monitor node3 of Ceph"], "incus": ["instance web goes on elsewhere"]}
 
 

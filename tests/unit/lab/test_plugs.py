@@ -7,7 +7,7 @@ import pytest
 from meshctl.lab import plugs
 from meshctl.lab.plan import from_topology
 from meshctl.lab.plugs import Plugs
-from meshctl.topology import load
+from tests.roles import golden
 
 TRIANGLE: Plugs = {"cable0": ("h0p0", "h1p1"), "cable1": ("h1p0", "h2p1"), "cable2": ("h0p1", "h2p0")}
 ALL = {end for ends in TRIANGLE.values() for end in ends}
@@ -42,14 +42,14 @@ def test_a_switch_takes_any_number() -> None:
 
 @pytest.mark.parametrize(("alias", "ends"), [("-", ()), ("h0p0", ("h0p0",)), ("h0p0,h1p1", ("h0p0", "h1p1"))])
 def test_the_kernel_keeps_what_is_plugged(alias: str, ends: tuple[str, ...]) -> None:
-    lab = from_topology(load(Path("topologies/triangle.yaml")), "x", ("full", Path("/image")), userspace_ovs=True)
+    lab = from_topology(golden.topology("triangle"), "x", ("full", Path("/image")), userspace_ovs=True)
     told = plugs.plugged(lab, {"cable0": {"ifalias": alias}, "cable1": {}, "h0p0": {"ifalias": "node1:eth1"}})
     assert told == {**plugs.as_planned(lab), "cable0": ends}
     assert plugs.said({"cable0": ends}) == [f"link set cable0 alias {alias}"]
 
 
 def test_plug_is_pulled_out_of_a_switch_and_put_back() -> None:
-    lab = from_topology(load(Path("topologies/vlans.yaml")), "x", ("full", Path("/image")), userspace_ovs=True)
+    lab = from_topology(golden.topology("vlans"), "x", ("full", Path("/image")), userspace_ovs=True)
     planned = plugs.as_planned(lab)
     assert planned == {"switch1": ("h0p0", "h1p0", "h2p0")}
     without = plugs.pulled(planned, ["h1p0"])
