@@ -22,15 +22,15 @@ ALL: Mapping[str, Renderer] = {
 }
 DEFAULT = ALL["networkd"]
 
-PATHS = (
-    f"{networkd.FOLDER}/{networkd.PREFIX}*.network",
+_PATHS = (
+    *networkd.PATTERNS,
     netplan.PATH,
     ifupdown.PATH,
     slackware.ARRAYS,
     slackware.SCRIPT,
 )
 """Files of ours, whichever renderer wrote them; patterns for a shell."""
-_OURS = 'exec grep -sHE "^((Name|Kind|Address)=|# has: )" $*'
+OURS = ("sh", "-c", 'exec grep -sHE "^((Name|Kind|Address)=|# has: )" $*', "ours", *_PATHS)
 
 # One word per line: what the host configures its own NICs with. Needs nothing installed.
 _USES = """\
@@ -46,7 +46,7 @@ fi
 
 async def ours(host: Host) -> tuple[Holding, ...]:
     """What files of former runs give to which device."""
-    told = await host.query(["sh", "-c", _OURS, "ours", *PATHS], ok=(0, 1, 2))
+    told = await host.query(OURS, ok=(0, 1, 2))
     return understand(host.name, told.argv, holdings, told.stdout)
 
 
