@@ -1,7 +1,7 @@
 """Reaching hosts: one, or all of a topology."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import asyncssh
@@ -77,18 +77,19 @@ async def connect_all(
     try:
         results = await asyncio.gather(*tasks, return_exceptions=True)
     except asyncio.CancelledError:
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-        await _close(results)
+        await _close(await asyncio.gather(*tasks, return_exceptions=True))
         raise
-    failures = [result for result in results if isinstance(result, BaseException)]
-    if failures:
+    if failures := [result for result in results if isinstance(result, BaseException)]:
         await _close(results)
-        errors = [error for error in failures if isinstance(error, HostError)]
-        for failure in failures:
-            if not isinstance(failure, HostError):
-                raise failure
-        raise HostsUnreachableError(errors, len(tasks))
+        raise _reason(failures, len(tasks))
     return {host.name: host for host in results if isinstance(host, SshHost)}
+
+
+def _reason(failures: Sequence[BaseException], total: int) -> BaseException:
+    """One error for all hosts; but a defect comes first, as it is."""
+    expected = [failure for failure in failures if isinstance(failure, HostError)]
+    defects = (failure for failure in failures if not isinstance(failure, HostError))
+    return next(defects, HostsUnreachableError(expected, total))
 
 
 async def _close(results: list[SshHost | BaseException]) -> None:

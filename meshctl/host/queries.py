@@ -112,37 +112,37 @@ class Queries:
             pending.settle(answer)
 
     async def _send_batch(self, taken: Sequence[_Pending]) -> None:
-        loop = asyncio.get_running_loop()
+        loop, grace = asyncio.get_running_loop(), self._commands.grace
         since = time.monotonic()
         for pending in taken:
             pending.since = since
-        timers = [loop.call_later(pending.seconds + self._commands.grace, self._expire, pending) for pending in taken]
+        timers = [loop.call_later(pending.seconds + grace, self._expire, pending) for pending in taken]
+        try:
+            async with asyncio.timeout(max(pending.seconds for pending in taken) + grace):
+                await self._carry(taken)
+        except TimeoutError:
+            for pending in taken:
+                self._expire(pending)
+        finally:
+            for timer in timers:
+                timer.cancel()
+
+    async def _carry(self, taken: Sequence[_Pending]) -> None:
         reader = batch.Reader(lambda number, answer: self._deliver(taken[number], answer))
         script = batch.script([pending.question for pending in taken])
+        shell = quoting.shell(sudo=self._commands.sudo)
         try:
-            async with asyncio.timeout(max(pending.seconds for pending in taken) + self._commands.grace):
-                ended = await self._commands.channels.execute(
-                    quoting.shell(sudo=self._commands.sudo), script, "queries", on_data=reader.feed
-                )
-        except TimeoutError:
-            ended = None
+            ended = await self._commands.channels.execute(shell, script, "queries", on_data=reader.feed)
         except ConnectionLost:
             return  # what is unanswered gets this error from the caller, each with its own command
         except batch.FramingError as error:
             self._refuse(taken, str(error), "A login script on the host prints something where no terminal is.")
-            return
         except HostError as error:
             self._refuse(taken, error.message, error.advice)
-            return
-        finally:
-            for timer in timers:
-                timer.cancel()
-        for pending in taken:
-            if ended is None:
-                self._expire(pending)
-            else:
-                said = ended.stderr.decode(errors="replace")
-                pending.fail(CommandError(self._name, pending.argv, ended.status, said or "and gave no answer"))
+        else:
+            said = ended.stderr.decode(errors="replace") or "and gave no answer"
+            for pending in taken:
+                pending.fail(CommandError(self._name, pending.argv, ended.status, said))
 
     def _refuse(self, taken: Sequence[_Pending], message: str, advice: str) -> None:
         for pending in taken:
