@@ -2,7 +2,7 @@
 """A run from its plan to its exit code: hosts reached and locked, an executor, and the readers of its events."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -17,6 +17,7 @@ from meshctl.cli.output import counted, emit_json
 from meshctl.cli.wiping import as_options
 
 if TYPE_CHECKING:
+    from meshctl.cli.progress import Reader
     from meshctl.cli.runlog import RunLog
     from meshctl.cluster import Cluster
     from meshctl.events import Event, Report
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from meshctl.plan import Limits, Plan
     from meshctl.state import StateFolder
     from meshctl.topology import Topology
-
-    Reader = Callable[[Event], None]
 
 
 class Drive(Protocol):

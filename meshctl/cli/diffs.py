@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from meshctl.cli.output import columns, counted
+from meshctl.cli.output import Style, columns, counted
 from meshctl.cli.printable import one_line
-from meshctl.cli.summary import Style
 from meshctl.events import Change
 from meshctl.preview import Preview
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from meshctl.cli.examining import COLOURS, Style, examination, hanging, patience_option, width
+from meshctl.cli.examining import COLOURS, examination, hanging, patience_option, width
 from meshctl.cli.exits import UNHEALTHY
 from meshctl.cli.options import Options, topology_argument
-from meshctl.cli.output import coloured, emit_json
+from meshctl.cli.output import Style, coloured, emit_json
 
 if TYPE_CHECKING:
     from meshctl.condition.gather import Examination

@@ -5,7 +5,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from meshctl.topology import Topology
 
 COLOURS = {"healthy": "green", "degraded": "yellow", "broken": "red"}
-Style = Callable[[str, str], str]
-"""(text, colour) -> text; the identity where colours are unwanted."""
 
 _KNOCK, _LEAST = 1.0, 0.5
 """Seconds for a host to take a connection, asked once; and for the questions, however long the logins took."""

@@ -7,6 +7,9 @@ from typing import Any, TextIO
 
 import click
 
+Style = Callable[[str, str], str]
+"""(text, colour) -> text; the identity where colours are unwanted."""
+
 
 def emit_json(command: str, content: Mapping[str, Any]) -> None:
     """One object on standard output; `schema` first, as docs/cli.md promises."""
@@ -27,8 +30,8 @@ def counted(number: int, thing: str, plural: str = "") -> str:
     return f"{number} {thing if number == 1 else plural or thing + 's'}"
 
 
-def coloured(stream: TextIO) -> Callable[[str, str], str]:
-    """(text, colour) -> text as the stream wants it: plain where it is no terminal, for NO_COLOR and TERM=dumb."""
+def coloured(stream: TextIO) -> Style:
+    """As the stream wants it: plain where it is no terminal, for NO_COLOR and TERM=dumb."""
     if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return lambda text, _colour: text
     return lambda text, colour: click.style(text, fg=colour, bold=True)

@@ -1,15 +1,12 @@
 """What an operator reads when a run is over: the outcome, what took the time, what is wrong, and how to go on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
-from meshctl.cli.output import counted
+from meshctl.cli.output import Style, counted
 from meshctl.cli.printable import one_line
 from meshctl.events import Kind, Report, State
 from meshctl.roles.base import Problem
-
-Style = Callable[[str, str], str]
-"""(text, colour) -> text; the identity where colours are unwanted."""
 
 _LINES = 7
 """Of what a host printed: enough to see what it is about; the log has the rest."""
