@@ -8,13 +8,14 @@ from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.absence import GOODBYE
 from meshctl.roles.parsing import parser, understand
+from meshctl.roles.units import units
 from meshctl.topology import Node
 
 from . import parse
 from .igp import Igp
 from .igps import speaking
 from .judge import ROUTES
-from .vty import RUNNING
+from .vty import RUNNING, UNIT
 
 SETTLED = 10.0
 """Seconds for all others to route around the host; it takes one."""
@@ -48,8 +49,8 @@ async def restore(node: Node, host: Host, cluster: Cluster) -> None:
     del node
     if not speaking(cluster.topology):
         return
-    if "ActiveState=active" not in (await host.query(["systemctl", "show", "-p", "ActiveState", "frr.service"])).stdout:
-        await host.run(["systemctl", "start", "frr.service"], reason="FRR does not run", timeout=GOODBYE)
+    if not (await units(host, UNIT))[UNIT].active:
+        await host.run(["systemctl", "start", UNIT], reason="FRR does not run", timeout=GOODBYE)
     running = parse.running((await host.query(RUNNING)).stdout)[1]
     for igp in speaking(cluster.topology):
         if _avoided(igp, running):

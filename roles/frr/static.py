@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from meshctl.cluster import Cluster
 from meshctl.errors import RefusedError
@@ -27,7 +28,8 @@ SYSCTL = "/etc/sysctl.d/60-meshctl-static.conf"
 SKIP_DEAD = "net.ipv4.conf.all.ignore_routes_with_linkdown"
 """The kernel passes over a route whose NIC has no carrier. Without it, such a route is used for ever."""
 
-_FOLDER = "/etc/systemd/network/05-meshctl-{}.network"
+_PREFIX = "05-meshctl-"
+_FOLDER = f"/etc/systemd/network/{_PREFIX}{{}}.network"
 _LOOK = ("sh", "-c", 'sysctl -n "$0"; systemctl is-active systemd-networkd.service; :', SKIP_DEAD)
 
 SETTLING = 10.0
@@ -111,9 +113,10 @@ async def leftovers(host: Host) -> list[str]:
 async def leave(host: Host, files: list[str]) -> None:
     """Take static routes back: another protocol has taken over."""
     reason = "routes are no longer static"
-    nics = {path.removeprefix(_FOLDER.split("{}", maxsplit=1)[0]).split(".network")[0] for path in files}
-    async with deadman.guarded(host, files, nics - {SYSCTL}):
-        await erase(host, *files, *(path.rpartition("/")[0] for path in files if path != SYSCTL), reason=reason)
+    folders = [PurePosixPath(path).parent for path in files if path != SYSCTL]
+    nics = {folder.name.removeprefix(_PREFIX).removesuffix(".network.d") for folder in folders}
+    async with deadman.guarded(host, files, nics):
+        await erase(host, *files, *map(str, folders), reason=reason)
         await host.run(["networkctl", "reload"], reason=reason)
         await host.run(["sysctl", "-q", "-w", f"{SKIP_DEAD}=0"], reason=reason)
 

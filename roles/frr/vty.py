@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from meshctl.errors import CommandError, RefusedError
 from meshctl.host.base import Host
+from meshctl.roles.units import units
 
 from . import parse, static
 
@@ -37,8 +38,8 @@ class Seen:
 
 async def observe(host: Host) -> Seen:
     """Look at all of it at once."""
-    unit, running, saved, daemons_file, left = await asyncio.gather(
-        host.query(["systemctl", "show", UNIT, "-p", "ActiveState,UnitFileState"]),
+    found, running, saved, daemons_file, left = await asyncio.gather(
+        units(host, UNIT),
         host.query(RUNNING, ok=None),
         host.read(CONF),
         host.read(DAEMONS),
@@ -46,8 +47,8 @@ async def observe(host: Host) -> Seen:
     )
     daemons, configuration = parse.running(running.stdout if running.ok else "")
     return Seen(
-        active="ActiveState=active" in unit.stdout,
-        enabled="UnitFileState=enabled" in unit.stdout,
+        active=found[UNIT].active,
+        enabled=found[UNIT].enabled,
         daemons=daemons,
         running=configuration,
         saved=saved,

@@ -15,7 +15,7 @@ NOBODY = "00:00:00:00:00:00"
 
 _READ = 'cd /sys/class/net && exec grep -sH "" $*'
 _OF_BOND = ("mode", "active_slave", "ad_partner_mac", "ad_num_ports")
-_OF_MEMBER = ("mii_status", "ad_aggregator_id")
+_STATUS = "bonding_slave/mii_status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ async def ask(node: Node, host: Host) -> dict[str, Bond]:
     if not ports:
         return {}
     files = [f"{port.nic}/bonding/{name}" for port in ports for name in _OF_BOND]
-    files += [f"{plug.nic}/bonding_slave/{name}" for port in ports for plug in port.members for name in _OF_MEMBER]
+    files += [f"{plug.nic}/{_STATUS}" for port in ports for plug in port.members]
     told = await host.query(["sh", "-c", _READ, "bonds", *files], ok=(0, 1, 2))
     values = understand(host.name, told.argv, attributes, told.stdout)
     return {port.nic: _bond(port, values) for port in ports if f"{port.nic}/bonding/mode" in values}
@@ -59,7 +59,7 @@ def _bond(port: Port, values: Mapping[str, str]) -> Bond:
     def of(name: str) -> str:
         return values.get(f"{port.nic}/bonding/{name}", "").strip()
 
-    links = {plug.nic: values.get(f"{plug.nic}/bonding_slave/mii_status", "") == "up" for plug in port.members}
+    links = {plug.nic: values.get(f"{plug.nic}/{_STATUS}", "") == "up" for plug in port.members}
     # `mode` is name and number: "802.3ad 4"
     return Bond(of("mode").split(" ")[0], of("active_slave"), of("ad_partner_mac"), int(of("ad_num_ports") or 0), links)
 

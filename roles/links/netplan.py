@@ -10,6 +10,7 @@ from meshctl.roles.parsing import understand
 from meshctl.roles.templates import environment
 from meshctl.topology import Node
 
+from .networkd import START
 from .parse import Link, older
 from .renderer import Change, Renderer, Sight
 from .wanted import Device, devices, options
@@ -18,7 +19,6 @@ PATH = "/etc/netplan/90-meshctl.yaml"
 """netplan lets later files override earlier ones: after an installer's 00- and cloud-init's 50-."""
 
 _TIMES = f'stat -c "%.9Z %n" {PATH} /run/systemd/netif/links/* 2>/dev/null; :'
-_ENABLE = "systemctl enable --now systemd-networkd.service && systemctl disable systemd-networkd-wait-online.service"
 
 _TEMPLATES = environment(__package__)
 
@@ -52,7 +52,7 @@ class Netplan(Renderer):
         if change.written or change.sight.late:
             await host.run(["netplan", "generate"], reason=f"{PATH} is not in networkd's words yet")
         if not change.sight.ready:
-            await host.run(["sh", "-c", _ENABLE], reason="systemd-networkd does not run yet")
+            await host.run(["sh", "-c", START], reason="systemd-networkd does not run yet")
             return
         await host.run(["networkctl", "reload"], reason="systemd-networkd has not read netplan's files yet")
         names = [device.name for device in change.devices if device.name in change.links or device.virtual]

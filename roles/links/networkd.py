@@ -23,7 +23,7 @@ PATTERNS = (f"{FOLDER}/{PREFIX}*.network", f"{FOLDER}/{PREFIX}*.netdev")
 # $0 is the folder, $1 the prefix of our files
 _TIMES = 'stat -c "%.9Z %n" "$0/$1"*.network /run/systemd/netif/links/* 2>/dev/null; :'
 _ALL = 'for f in /etc/systemd/network/*.network /run/systemd/network/*.network; do [ -e "$f" ] && echo "$f"; done; :'
-_ENABLE = "systemctl enable --now systemd-networkd.service && systemctl disable systemd-networkd-wait-online.service"
+START = "systemctl enable --now systemd-networkd.service && systemctl disable systemd-networkd-wait-online.service"
 
 _TEMPLATES = environment(__package__)
 
@@ -79,7 +79,7 @@ class Networkd(Renderer):
     async def activate(self, host: Host, change: Change) -> None:
         """A reload configures the devices whose files changed; where only the kernel differs, it has to be told."""
         if not change.sight.ready:
-            await host.run(["sh", "-c", _ENABLE], reason="systemd-networkd does not run yet")
+            await host.run(["sh", "-c", START], reason="systemd-networkd does not run yet")
             return
         if change.written or change.stale or change.sight.late:
             await host.run(["networkctl", "reload"], reason="systemd-networkd has not read its files yet")

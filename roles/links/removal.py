@@ -9,6 +9,7 @@ from meshctl.topology import Node
 
 from . import netplan
 from .parse import links
+from .release import release
 from .renderers import ours
 from .role import LOOK
 
@@ -31,14 +32,7 @@ async def remove(node: Node, host: Host, cluster: Cluster) -> None:
     now = understand(host.name, LOOK, links, (await host.query(LOOK)).stdout)
     paths = {holding.path for holding in held}
     async with deadman.guarded(host, paths, {holding.device for holding in held}):
-        # The address first: once the file is gone, nothing says whose address it was.
-        made = {holding.device for holding in held if holding.made}
-        for device in sorted(made & now.keys()):
-            await host.run(["ip", "link", "del", "dev", device], reason=reason)
-        for holding in held:
-            present = now[holding.device].addresses if holding.device in now.keys() - made else frozenset()
-            for address in (one for one in holding.addresses if one in present):
-                await host.run(["ip", "addr", "del", str(address), "dev", holding.device], reason=reason)
+        await release(host, held, now, (), reason=reason)
         await erase(host, *paths, reason=reason)
         if netplan.PATH in paths:
             await host.run(["netplan", "generate"], reason=reason)

@@ -5,14 +5,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from meshctl.cluster import Cluster
-from meshctl.errors import ParseError
 from meshctl.host.base import Files, Host
 from meshctl.roles import deadman
 from meshctl.roles.base import Problem, Role
+from meshctl.roles.parsing import understand
 from meshctl.topology import Node, Topology
 
 from . import bonds, cables, renderers
 from .parse import Holding, Link, links
+from .release import release
 from .renderer import Change, Renderer, Sight
 from .wanted import Device, devices
 
@@ -133,27 +134,12 @@ def _stale(held: Sequence[Holding], files: Collection[str], wanted: Sequence[Dev
 
 
 async def _forget(node: Node, host: Host, seen: Seen) -> None:
-    """Take back what a former run gave to devices and nobody wants any more.
-
-    The address first: once the file is gone, nothing says whose address it was.
-    """
-    wanted = {(device.name, address) for device in devices(node) for address in device.addresses}
+    """Take back what a former run gave to devices and nobody wants any more."""
     past = seen.stale if seen.renderer.forgets else seen.held
-    unmade = {one.device for one in past if one.made} - {device.name for device in devices(node)}
-    for device in sorted(unmade & seen.links.keys()):
-        await host.run(["ip", "link", "del", "dev", device], reason=f"{device} is not in the topology any more")
-    for holding in past:
-        present = seen.links[holding.device].addresses if holding.device in seen.links else frozenset()
-        for address in holding.addresses:
-            if address in present and holding.device not in unmade and (holding.device, address) not in wanted:
-                reason = f"{holding.device} does not have {address} in the topology any more"
-                await host.run(["ip", "addr", "del", str(address), "dev", holding.device], reason=reason)
+    await release(host, past, seen.links, devices(node), reason="the topology does not have it any more")
     for path in sorted({holding.path for holding in seen.stale} - seen.files.keys()):
         await host.run(["rm", "-f", "--", path], reason=f"{seen.renderer.program} does not need it for the mesh")
 
 
 def _links(host: Host, output: str) -> dict[str, Link]:
-    try:
-        return links(output)
-    except ValueError as error:
-        raise ParseError(host.name, LOOK, "a list of interfaces", output) from error
+    return understand(host.name, LOOK, links, output)

@@ -20,7 +20,7 @@ class FrrHost(FakeHost):
     def __init__(self, name: str = "node1", saved: str = DEBIAN) -> None:
         super().__init__(name=name)
         self.files[CONF] = text(saved, mode=0o640, owner="frr", group="frr")
-        self.on("systemctl show *", "ActiveState=active\nUnitFileState=enabled\n")
+        self.on("systemctl show *", "Id=frr.service\nActiveState=active\nUnitFileState=enabled\n")
         self.runs("mgmtd zebra watchfrr staticd", "frr version 10.3\nhostname x\n")
         self.on("sh -c for pattern*50-meshctl-static.conf*")
         self.on("sh -c cat | vtysh -C -f /dev/stdin")
@@ -29,7 +29,7 @@ class FrrHost(FakeHost):
         self.on("systemctl reload frr.service", then=self.start)
 
     def start(self) -> None:
-        self.on("systemctl show *", "ActiveState=active\nUnitFileState=enabled\n")
+        self.on("systemctl show *", "Id=frr.service\nActiveState=active\nUnitFileState=enabled\n")
         switched_on = parse.enabled(self.files[DAEMONS].content.decode())
         self.runs(" ".join(sorted({"mgmtd", "watchfrr", "staticd", *switched_on})), self.files[CONF].content.decode())
 

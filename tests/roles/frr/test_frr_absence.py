@@ -23,7 +23,7 @@ def routes(gateway: str) -> str:
 
 def host(name: str, line: str = "") -> FakeHost:
     fake = FakeHost(name).on("vtysh -c show daemons*", RUNNING.format(line)).on("ip -j -4 route show", routes("x"))
-    fake.on("systemctl show*", "ActiveState=active\n")
+    fake.on("systemctl show*", "Id=frr.service\nActiveState=active\n")
 
     def runs(line: str) -> None:
         fake.on("vtysh -c show daemons*", RUNNING.format(line))

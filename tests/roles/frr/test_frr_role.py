@@ -117,7 +117,7 @@ async def test_stopped_unit_is_started(mesh: Topology, tmp_path: Path) -> None:
     host = FrrHost()
     await apply(mesh, host, tmp_path)
     host.forget()
-    host.on("systemctl show *", "ActiveState=inactive\nUnitFileState=disabled\n")
+    host.on("systemctl show *", "Id=frr.service\nActiveState=inactive\nUnitFileState=disabled\n")
     host.on("vtysh *", status=1, stderr="failed to connect to any daemons.")
     host.on("systemctl enable frr.service")
 

@@ -29,13 +29,9 @@ bond0/bonding/ad_num_ports:2
 bond1/bonding/mode:active-backup 1
 bond1/bonding/active_slave:eth3
 eth1/bonding_slave/mii_status:up
-eth1/bonding_slave/ad_aggregator_id:1
 eth2/bonding_slave/mii_status:up
-eth2/bonding_slave/ad_aggregator_id:1
 eth3/bonding_slave/mii_status:up
-eth3/bonding_slave/ad_aggregator_id:N/A
 eth4/bonding_slave/mii_status:up
-eth4/bonding_slave/ad_aggregator_id:N/A
 """
 
 
