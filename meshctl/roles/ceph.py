@@ -32,6 +32,9 @@ MIN_SIZE_KEY = "meshctl/min_size"
 """A config-key that is there while pools serve from fewer copies than they want: after `recover`, until all is clean
 again. Pool → the `min_size` that ceph_health then puts back."""
 
+HANDOVER_KEY = "meshctl/handover"
+"""The config-key of what another operator needs (handover)."""
+
 _NO_QUORUM = "Too few monitors answer. Each can be asked without the others: ceph daemon mon.HOST mon_status"
 
 Command = Mapping[str, Any]
@@ -45,8 +48,9 @@ OSD_TREE: Command = {"prefix": "osd tree"}
 CONFIG_DUMP: Command = {"prefix": "config dump"}
 FOUNDING_NOTE: Command = {"prefix": "config-key get", "key": FOUNDING_KEY}
 MIN_SIZE_NOTE: Command = {"prefix": "config-key get", "key": MIN_SIZE_KEY}
+HANDOVER: Command = {"prefix": "config-key get", "key": HANDOVER_KEY}
 
-SURVEY = (STATUS, HEALTH, MGR_STAT, MGR_DUMP, OSD_DUMP, OSD_TREE, CONFIG_DUMP, FOUNDING_NOTE, MIN_SIZE_NOTE)
+SURVEY = (STATUS, HEALTH, MGR_STAT, MGR_DUMP, OSD_DUMP, OSD_TREE, CONFIG_DUMP, FOUNDING_NOTE, MIN_SIZE_NOTE, HANDOVER)
 """What `survey` asks."""
 
 

@@ -18,8 +18,6 @@ from meshctl.roles.parsing import parser
 from meshctl.state import StateFolder
 from meshctl.topology import Topology
 
-KEY = "meshctl/handover"
-
 LARGEST = 65_536
 """Bytes that Ceph's monitors take for one key (`mon_config_key_max_entry_size`); EFBIG above it."""
 

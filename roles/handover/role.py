@@ -7,14 +7,13 @@ from typing import ClassVar
 from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role, Scope
-from meshctl.roles.ceph import Command, ask
+from meshctl.roles.ceph import HANDOVER, HANDOVER_KEY, survey
 from meshctl.roles.tls import CA
 from meshctl.topology import Node
 
-from .bundle import KEY, Bundle, bundle, merged, own, signed
+from .bundle import Bundle, bundle, merged, own, signed
 
-GET: Command = {"prefix": "config-key get", "key": KEY}
-SET = ("ceph", "--connect-timeout", "10", "config-key", "set", KEY, "-i", "-")
+SET = ("ceph", "--connect-timeout", "10", "config-key", "set", HANDOVER_KEY, "-i", "-")
 
 
 class HandoverRole(Role):
@@ -47,12 +46,12 @@ class HandoverRole(Role):
         kept = await look(cluster.leader)
         if kept and kept.topology:
             return []
-        what, command = "the cluster keeps no topology for another operator", f"ceph config-key get {KEY}"
+        what, command = "the cluster keeps no topology for another operator", f"ceph config-key get {HANDOVER_KEY}"
         advice = "Run bootstrap: it keeps what the operator's machine has."
         return [Problem(cluster.leader.name, what, "a topology", "nothing", command, advice)]
 
 
 async def look(host: Host) -> Bundle | None:
     """What is kept; None when nothing is. Raises ParseError when it is something else."""
-    (answer,) = await ask(host, GET, ok=(0, -errno.ENOENT))
+    (answer,) = await survey(host, HANDOVER, ok=(0, -errno.ENOENT))
     return answer.read(bundle) if answer.status == 0 else None

@@ -11,7 +11,8 @@ from meshctl.ca import CA_FILE, KEY_FILE, NEXT_FILE, Authority
 from meshctl.cluster import Cluster
 from meshctl.errors import ParseError, SecretsError
 from meshctl.host.base import text
-from meshctl.roles.handover.bundle import KEY, LARGEST, Bundle, bundle, encrypted, host_keys, merged, own
+from meshctl.roles.ceph import HANDOVER_KEY as KEY
+from meshctl.roles.handover.bundle import LARGEST, Bundle, bundle, encrypted, host_keys, merged, own
 from meshctl.roles.handover.role import SET, HandoverRole
 from meshctl.roles.tls import CA
 from meshctl.secrets import PLAIN, Seal
