@@ -126,10 +126,14 @@ def static_is_blind(topology: Topology) -> Iterator[Hit]:
 
 @rule(Severity.ERROR)
 def segment_protocol(topology: Topology) -> Iterator[Hit]:
-    """Hosts on one switch are routed by OSPF.
+    """Hosts on one switch are routed by OSPF, IPv4 only.
 
     It has a kind of network for many neighbours on one NIC that needs no designated router (point-to-multipoint). The
-    other protocols here are for a NIC that leads to one host.
+    other protocols here, OSPFv3 too, are for a NIC that leads to one host.
     """
-    if topology.routing.protocol != "ospf" and any(cable.shared for cable in topology.cables):
+    if not any(cable.shared for cable in topology.cables):
+        return
+    if topology.routing.protocol != "ospf":
         yield ("segment",), f"routing.protocol is {topology.routing.protocol}; state ospf"
+    if topology.loopbacks6:
+        yield ("mesh", "loopbacks6"), "IPv6 is not routed between hosts on one switch; leave it out"

@@ -15,7 +15,7 @@ from meshctl.roles.links import ifupdown, netplan, networkd, renderers, slackwar
 from meshctl.roles.links.parse import Holding, holdings, older, uses
 from meshctl.roles.links.role import Links
 from meshctl.roles.links.wanted import devices
-from meshctl.topology import Topology
+from meshctl.topology import Topology, loads
 from tests.roles import golden
 from tests.roles.links.test_links_role import HABITS, OURS, Kernel, apply, cluster_of, fresh
 
@@ -24,12 +24,18 @@ OTHERS = ["netplan", "ifupdown", "ifupdown2", "slackware"]
 
 def kept_by(renderer: str, name: str = "triangle") -> Topology:
     """An example topology whose hosts' links are kept by that renderer."""
-    mesh = golden.topology(name)
+    mesh = golden.topology(name) if name != "ipv6" else dual_stack()
     return replace(mesh, nodes=tuple(replace(node, renderer=renderer) for node in mesh.nodes))  # type: ignore[arg-type]
 
 
+def dual_stack() -> Topology:
+    """The triangle with IPv6 loopbacks."""
+    file = golden.TOPOLOGIES / "triangle.yaml"
+    return loads(file.read_text().replace("mesh:\n", "mesh:\n  loopbacks6: fd00:50::/64\n"), file)
+
+
 @pytest.mark.parametrize("renderer", OTHERS)
-@pytest.mark.parametrize("name", ["triangle", "dual", "bonded", "vlans"])
+@pytest.mark.parametrize("name", ["triangle", "dual", "bonded", "vlans", "ipv6"])
 def test_files_are_as_reviewed(renderer: str, name: str) -> None:
     mesh = kept_by(renderer, name)
     rendered = {node.name: Links(mesh).render(node) for node in mesh.nodes}
@@ -37,7 +43,7 @@ def test_files_are_as_reviewed(renderer: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("renderer", [*OTHERS, "networkd"])
-@pytest.mark.parametrize("name", ["triangle", "bonded", "vlans"])
+@pytest.mark.parametrize("name", ["triangle", "bonded", "vlans", "ipv6"])
 def test_files_say_what_they_give_to_whom(renderer: str, name: str, tmp_path: Path) -> None:
     """Without it nobody could take back an address or a device that has left the topology."""
     mesh = kept_by(renderer, name)

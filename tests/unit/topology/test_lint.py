@@ -161,6 +161,7 @@ def test_nics_with_vlans(text: str, rule: str | None, tmp_path: Path) -> None:
         ("segment:", "cables: ['node1:eth1 <-> node2:eth8']\nsegment:\n  prefix: 192.168.18.0/24", "port-twice"),
         ("nic: eth1", "nic: eth1\n  prefix: 203.0.113.0/25", "prefix-overlap"),
         ("nic: eth1", "nic: eth1\n  mtu: 1280", "mtu-too-small"),
+        ("mesh:", "mesh:\n  loopbacks6: fd00::/64", "segment-protocol"),
     ],
 )
 def test_faults_of_a_switch_are_told_once_and_in_its_place(old: str, new: str, rule: str, tmp_path: Path) -> None:
