@@ -215,9 +215,9 @@ def test_host_that_is_missing_on_the_switch_is_named_once() -> None:
 
 
 def test_two_switches_instead_of_one() -> None:
-    four = "node1:eth1 node2:eth1"
-    found = switched(four, "node3:eth1 node3:eth9")
-    assert [problem.what for problem in judged(found, VLANS)] != []
+    [problem] = judged(switched("node1:eth1 node2:eth1", "node3:eth1 node3:eth9"), VLANS)
+    assert (problem.host, problem.seen) == ("node3", "node3:eth1 <-> node3:eth9")
+    assert problem.expected == "node3:eth1 <-> the switch of node1:eth1 and node2:eth1"
 
 
 def test_nobody_on_the_switch() -> None:
