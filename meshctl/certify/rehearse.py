@@ -1,7 +1,7 @@
 """Take every cable down in turn, cut and planned, while all pairs are probed. Never the last path."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 from meshctl.cluster import Cluster
 from meshctl.errors import WaitError
@@ -15,14 +15,13 @@ from . import parse
 from .cuts import Link, Plug, armed
 from .facts import Cut
 from .failover import measured
+from .measure import Say
 
 NOTICE = 30.0
 """Seconds beyond the slowest timer until traffic must have found another way; beside a full machine."""
 
 WHOLE = 90.0
 """Seconds until a link that came back is used again: OSPF's hellos, exchange, and SPF's longest hold time."""
-
-Say = Callable[[str], None]
 
 
 def patience(topology: Topology) -> float:

@@ -22,7 +22,7 @@ class Holder:
     since: str
     """That machine's time, UTC."""
     run: str
-    """The run's name: that of its log in the state folder there, without `.jsonl` (`certify` leaves none)."""
+    """The name of the run's log in the state folder there, without `.jsonl`."""
     process: str = UNKNOWN
     """Number of the meshctl process there."""
 

@@ -1,14 +1,17 @@
 """The command line of `certify`; what it measures is in tests/unit/certify and tests/lab/test_certify.py."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from meshctl.certify.document import as_json
 from meshctl.certify.page import page
 from meshctl.certify.verdicts import judge
 from meshctl.cli.certify import _write
 from meshctl.cli.main import run
+from meshctl.cli.runlog import RunLog
 from meshctl.errors import UsageError
 from tests.unit.certify.measurements import healthy
 from tests.unit.cli.recorded import UNREACHABLE
@@ -31,6 +34,21 @@ def test_hosts_that_cannot_be_reached(capsys: pytest.CaptureFixture[str], tmp_pa
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "1 of 1 hosts can't be reached" in captured.err
+
+
+def test_every_certification_leaves_a_log(tmp_path: Path) -> None:
+    assert certify(tmp_path) == 1
+    (log,) = (tmp_path / "state" / "runs").iterdir()
+    assert log.name.endswith("-certify.jsonl")
+    assert json.loads(log.read_text().splitlines()[-1])["event"] == "run_ended_early"
+
+
+def test_what_was_measured_is_in_the_log(tmp_path: Path) -> None:
+    measured = healthy()
+    with RunLog.of("certify", tmp_path, None) as log:
+        log.note("run_finished", **as_json(measured, judge(measured)))
+    told = json.loads(log.files[0].read_text())
+    assert (told["event"], told["ok"], len(told["links"])) == ("run_finished", True, 3)
 
 
 def test_the_page_is_written_or_it_says_why_not(tmp_path: Path) -> None:
