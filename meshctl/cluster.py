@@ -29,7 +29,7 @@ class Cluster:
     note: Callable[[str], None] = _ignore
     """Tell the operator something that is neither a change nor a problem."""
     changed: Callable[[], frozenset[str]] = field(default=frozenset)
-    """The steps of this run that have changed something so far."""
+    """The steps before this one, all that it depends on, that have changed something in this run."""
 
     wipe: frozenset[tuple[str, str]] = frozenset()
     """Disks (node, path as in the topology) whose content the operator gives up in this run."""

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from meshctl.cluster import Cluster
 from meshctl.errors import ConnectError, ConnectionLost, MeshctlError, RefusedError, WaitError
@@ -63,7 +64,7 @@ class Executor:
         self._changes: dict[str, list[Change]] = {step_id: [] for step_id in plan.steps}
         self._notes: list[str] = []
         self._interrupted = False
-        self._cluster = replace(cluster, changed=self._changed_steps)
+        self._cluster = cluster
 
     async def run(self) -> Report:
         """Run everything. When cancelled: ends what runs, reports, and returns with `interrupted` set.
@@ -152,7 +153,8 @@ class Executor:
             name: ReadOnlyHost(host) if read_only else RecordingHost(host, self._recorder(step))
             for name, host in self._cluster.hosts.items()
         }
-        return replace(self._cluster, hosts=hosts, note=lambda text: self._note(step, text))
+        changed = partial(self._changed_before, step)
+        return replace(self._cluster, hosts=hosts, changed=changed, note=lambda text: self._note(step, text))
 
     def _recorder(self, step: Step) -> Record:
         def record(seen: HostChange) -> None:
@@ -167,8 +169,8 @@ class Executor:
             self._notes.append(text)
             self._emit(Noted(step, text, self._now()))
 
-    def _changed_steps(self) -> frozenset[str]:
-        return frozenset(step_id for step_id, changes in self._changes.items() if changes)
+    def _changed_before(self, step: Step) -> frozenset[str]:
+        return frozenset(before for before in self._plan.ancestors(step.id) if self._changes[before])
 
     def _now(self) -> float:
         return time.monotonic() - self._began

@@ -59,7 +59,7 @@ class Previewer:
     _errors: dict[str, Exception] = field(default_factory=dict)
     _problems: list[tuple[str, Problem]] = field(default_factory=list)
     _curious: set[str] = field(default_factory=set)
-    """Steps that wanted to know what else is changed."""
+    """Steps that wanted to know what is changed before them."""
 
     def __post_init__(self) -> None:
         self._state = VolatileState(self.cluster.state.path, self.cluster.state.seal)
@@ -82,7 +82,7 @@ class Previewer:
             await asyncio.gather(*(self._ask(step) for step in steps if step.kind in kinds))
 
     async def _ask_again(self, steps: Sequence[Step]) -> None:
-        """What depends on whether anything is changed can be answered only when everybody else has."""
+        """What depends on what is changed before it can be answered only when everybody else has."""
         if not self._changes:
             return
         for step in steps:
@@ -119,7 +119,7 @@ class Previewer:
 
     def _changed(self, step: Step) -> frozenset[str]:
         self._curious.add(step.id)
-        return frozenset(self._changes)
+        return frozenset(self._changes) & self.plan.ancestors(step.id)
 
     def _before(self, step: Step) -> tuple[str, ...]:
         """The steps with changes that this one depends on, itself included."""

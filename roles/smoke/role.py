@@ -15,7 +15,7 @@ from .plan import RECORD, digest
 
 
 class SmokeRole(Role):
-    """Runs the test when this run changed something, or when this configuration never passed it."""
+    """Runs the test when this run changed something below it, or when this configuration never passed it."""
 
     name: ClassVar[str] = "smoke"
     summary: ClassVar[str] = "an instance on every host reaches the others at full MTU, the uplink and Ceph"

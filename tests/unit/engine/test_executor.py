@@ -210,8 +210,10 @@ async def test_a_role_learns_what_changed_before_it(cluster: Cluster, topology: 
             return []
 
     events: list[Event] = []
-    report = await execute(cluster, make_role("a"), Last, events=events)
-    assert report.notes == ("a@node1 a@node2 a@node3",)
+    beside = make_role("b")
+    report = await execute(cluster, make_role("a"), beside, Last, events=events)
+    assert states(report)["b@node1"] is State.CHANGED
+    assert report.notes == ("a@node1 a@node2 a@node3",), "what it does not depend on does not count"
     assert [e.text for e in events if isinstance(e, Noted)] == list(report.notes)
 
 

@@ -235,7 +235,7 @@ async def test_hosts_are_visited_as_often_as_the_longest_chain_needs(cluster: Cl
     assert visits == dict.fromkeys(cluster.hosts, 3)
 
 
-async def test_who_asks_for_changes_hears_of_all(cluster: Cluster, diary: Diary, make_role: MakeRole) -> None:
+async def test_who_asks_for_changes_hears_of_all_before_it(cluster: Cluster, diary: Diary, make_role: MakeRole) -> None:
     class Last(Needy):
         name = "last"
         needs = frozenset({"a"})
@@ -248,3 +248,5 @@ async def test_who_asks_for_changes_hears_of_all(cluster: Cluster, diary: Diary,
     assert {c.step for c in changed.changes} >= {"last@node1", "last@node2", "last@node3"}
     diary.quiet = {f"a@node{n}" for n in (1, 2, 3)}
     assert (await preview(cluster, Last, make_role("a"))).empty
+    beside = await preview(cluster, Last, make_role("a"), make_role("b"))
+    assert {c.step for c in beside.changes} == {"b@node1", "b@node2", "b@node3"}
