@@ -131,8 +131,7 @@ class Alone(Phase):
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
         """Raises RefusedError."""
-        del node, host
-        await survey(self._roles, cluster)
+        await survey(self._roles, replace(cluster, hosts={node.name: host}))
 
 
 class Recovery(Phase):

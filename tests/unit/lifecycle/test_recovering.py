@@ -311,11 +311,34 @@ async def test_a_quorum_that_comes_back_meanwhile_ends_it(tmp_path: Path, roles:
     drive = Recovering(roles, ground)
     report = await drive.run(lost(tmp_path, host), {"node1": host}, None, events.append)
     assert report.refused
+    assert "node1, node2 have a quorum" in report.results[0].problems[0].what
     assert host.ran == []
     assert [type(event) for event in events].count(RunFinished) == 1
     told = {"schema": "meshctl/recover/1", **as_json(report), **drive.as_json()}
     assert check(json.dumps(told), "meshctl/recover/1")["given_up"] == ["node2", "node3"]
     check(json.dumps({**told, **as_json(finished())}), "meshctl/recover/1")
+
+
+async def test_a_layer_is_recovered_and_the_dead_are_forgotten(tmp_path: Path, roles: list[Role]) -> None:
+    host = Survivor(name="node1", world=Monitors())
+    host.on("sh -c # The monitor *", then=lambda: setattr(host, "mon", mon("node1", of=("node1",))))
+    ground = Ground(NODE1, (NODE2, NODE3), {"ceph_mon": Standing(Stand.LOST, "x")})
+    drive = Recovering([role for role in roles if role.name == "ceph_mon"], ground)
+    report = await drive.run(lost(tmp_path, host), {"node1": host}, None, [].append)
+    assert [(result.step.id, str(result.state)) for result in report.results] == [
+        ("alone@node1", "ok"),
+        ("ceph_mon.recover@node1", "changed"),
+        ("ceph_mon.forget@node2", "ok"),
+        ("ceph_mon.forget@node3", "ok"),
+    ]
+    assert "node2, node3: never switch the old machines on again" in report.notes[-1]
+
+
+class Monitors(World):
+    """After the surgery."""
+
+    def on_quorum_status(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"monmap": {"mons": [{"name": "node1"}]}, "quorum_names": ["node1"]}
 
 
 def test_the_ssh_keys_of_those_given_up_are_forgotten(tmp_path: Path) -> None:
