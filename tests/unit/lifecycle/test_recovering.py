@@ -324,7 +324,8 @@ async def test_a_layer_is_recovered_and_the_dead_are_forgotten(tmp_path: Path, r
     host.on("sh -c # The monitor *", then=lambda: setattr(host, "mon", mon("node1", of=("node1",))))
     ground = Ground(NODE1, (NODE2, NODE3), {"ceph_mon": Standing(Stand.LOST, "x")})
     drive = Recovering([role for role in roles if role.name == "ceph_mon"], ground)
-    report = await drive.run(lost(tmp_path, host), {"node1": host}, None, [].append)
+    events: list[Event] = []
+    report = await drive.run(lost(tmp_path, host), {"node1": host}, None, events.append)
     assert [(result.step.id, str(result.state)) for result in report.results] == [
         ("alone@node1", "ok"),
         ("ceph_mon.recover@node1", "changed"),
