@@ -2,7 +2,9 @@
 # repeat: a membership that is this host alone is not recovered again.
 set -eu
 own=$1 copy=$2/$(date -u +%Y%m%dT%H%M%SZ)-incus-database home=/var/lib/incus
-systemctl kill -s KILL incus.service 2>/dev/null || : # without a leader it waits for one for ten minutes
+# Hard, because without a leader it waits for one for ten minutes; and nothing but the daemon: the unit's other
+# processes are virtual machines and proxies of instances.
+systemctl kill --kill-whom=main -s KILL incus.service 2>/dev/null || :
 systemctl stop incus.socket incus.service
 install -d -m 0700 "$2"
 cp -a --reflink=auto -- "$home/database" "$copy.draft"

@@ -84,9 +84,10 @@ _START_BODY = {"action": "start", "timeout": 60}
 
 async def _save(node: Node, other: Host) -> None:
     """Take over what is on Ceph, and start what ran: Incus notes that, also for the run after a killed one."""
-    everywhere, remote, online = await _instances(other), await _remote(other), await _online(other)
+    everywhere, remote = await _instances(other), await _remote(other)
     saved = [one for one in everywhere if one.member == node.name and one.survives(remote)]
-    for one, target in zip(saved, cycle(online), strict=False):
+    targets = await _online(other) if saved else []
+    for one, target in zip(saved, cycle(targets), strict=False):
         await _post(other, "POST", one.path(target=target), _MOVE_BODY, f"{node.name} is gone, its disks are not")
     ran = {(one.project, one.name) for one in everywhere if one.running and one.survives(remote)}
     for one in await _instances(other):
@@ -133,8 +134,16 @@ async def _offline(node: Node, other: Host) -> None:
 
 
 async def _online(other: Host) -> list[str]:
-    seen = await incusapi.read(other, incusapi.MEMBERS, incusapi.members)
-    return [name for name, member in seen.items() if member.status == "Online"]
+    """Who can take instances over. Raises WaitError when nobody can: what isn't saved is lost with the member."""
+    names: list[str] = []
+
+    async def nobody() -> str:
+        seen = await incusapi.read(other, incusapi.MEMBERS, incusapi.members)
+        names[:] = [name for name, member in seen.items() if member.status == "Online"]
+        return "" if names else ", ".join(f"{name} is {member.status}" for name, member in seen.items())
+
+    await other.until("a member of Incus that is Online and takes instances over", nobody, timeout=DYING)
+    return names
 
 
 async def _instances(other: Host) -> tuple[Instance, ...]:

@@ -78,8 +78,16 @@ async def _stores(host: Host, topology: Topology) -> Mapping[str, parse.Store]:
 
 
 async def _registered(node: Node, other: Host, topology: Topology) -> bool:
-    chassis = await gate.registered(other, topology)
-    return any(one.name == node.name for one in chassis or ())
+    """Right after a death the database may have no leader yet, and says nothing of any chassis."""
+    names: set[str] = set()
+
+    async def silent() -> str:
+        chassis = await gate.registered(other, topology)
+        names.update(one.name for one in chassis or ())
+        return "no answer" if chassis is None else ""
+
+    await other.until("OVN's southbound database", silent, timeout=DYING)
+    return node.name in names
 
 
 def _remove_chassis(node: Node, cluster: Cluster) -> Sequence[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from meshctl.cluster import Cluster
-from meshctl.errors import RefusedError
+from meshctl.errors import RefusedError, WaitError
 from meshctl.host.fake import FakeHost
 from meshctl.roles.incus import departure
 from tests.roles import golden, incusworld
@@ -94,6 +94,17 @@ async def test_a_run_that_was_killed_between_taking_over_and_starting_is_gone_on
     incus.killed_before = ""
     await departure.forget(NODE3, there, mesh)
     assert [one["status"] for one in incus.instances if one["name"] == "web"] == ["Running"]
+
+
+async def test_nothing_is_lost_while_nobody_can_take_it_over(incus: World, tmp_path: Path) -> None:
+    """The others may be evacuated, or look Offline for a minute after the death."""
+    incus.status |= {"node1": "Evacuated", "node2": "Offline"}
+    there, mesh = cluster(incus, tmp_path)
+    with pytest.raises(WaitError, match="takes instances over") as caught:
+        await departure.forget(NODE3, there, mesh)
+    assert "node1 is Evacuated" in caught.value.seen
+    assert [one["location"] for one in incus.instances if one["name"] == "web"] == ["node3"]
+    assert list(incus.members) == ["node1", "node2", "node3"]
 
 
 async def test_a_successor_that_has_joined_stays(incus: World, tmp_path: Path) -> None:

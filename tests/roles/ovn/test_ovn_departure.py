@@ -27,6 +27,7 @@ class Survivor(FakeHost):
         super().__init__(name=name)
         self.members = {db.letter: ["node1", "node2", "node3"] for db in databases(TRIANGLE)}
         self.chassis = ["node1", "node2", "node3"]
+        self.silences = 0
 
     def _answer(self, argv, ok) -> Result:  # type: ignore[no-untyped-def]  # noqa: ANN001
         words = list(argv)
@@ -38,6 +39,9 @@ class Survivor(FakeHost):
                 self.members[db.letter] = [n for n in self.members[db.letter] if db.raft(TRIANGLE.node(n)) != words[-1]]
                 return Result(tuple(words), 0, "started removal\n", "")
         if words[0] == "ovsdb-client":
+            if self.silences:
+                self.silences -= 1
+                return Result(tuple(words), 1, "", "no leader")
             rows = [{"rows": [{"name": name} for name in self.chassis]}, {"rows": []}]
             return Result(tuple(words), 0, json.dumps(rows), "")
         if words[0] == "ovn-sbctl":
@@ -76,6 +80,13 @@ async def test_dead_members_are_kicked_and_the_chassis_goes(place: FakeHost, tmp
     await departure.forget(NODE3, place, mesh)
     assert other.ran == ran
     assert await departure.claims(NODE3, place, mesh) == []
+
+
+async def test_chassis_goes_although_the_database_has_no_leader_at_first(tmp_path: Path) -> None:
+    other, mesh = cluster(machine(member=False), tmp_path)
+    other.silences = 2
+    await departure.forget(NODE3, mesh.host(NODE3), mesh)
+    assert other.chassis == ["node1", "node2"]
 
 
 async def test_a_successor_that_is_a_member_stays(tmp_path: Path) -> None:
