@@ -47,7 +47,18 @@ class Job:
     """What one run is about."""
 
     command: Literal[
-        "bootstrap", "verify", "certs renew", "evacuate", "restore", "reboot", "replace", "destroy", "backup", "recover"
+        "bootstrap",
+        "verify",
+        "certs renew",
+        "evacuate",
+        "restore",
+        "reboot",
+        "replace",
+        "add",
+        "remove",
+        "destroy",
+        "backup",
+        "recover",
     ]
     topology: "Topology"
     options: Options

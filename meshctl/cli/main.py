@@ -10,6 +10,7 @@ import click
 
 from meshctl import __version__
 from meshctl.cli import (
+    add,
     backup,
     bootstrap,
     certify,
@@ -23,6 +24,7 @@ from meshctl.cli import (
     plan,
     reboot,
     recover,
+    remove,
     replace,
     state,
     status,
@@ -91,7 +93,7 @@ def root(ctx: click.Context, /, **given: Any) -> None:
 for _command in (
     *(discover.discover, topology.validate, topology.schema, topology.render),
     *(plan.plan, bootstrap.bootstrap, bootstrap.verify, status.status, doctor.doctor, unlock.unlock),
-    *(evacuate.evacuate, evacuate.restore, reboot.reboot, replace.replace),
+    *(evacuate.evacuate, evacuate.restore, reboot.reboot, replace.replace, add.add, remove.remove),
     *(backup.backup, recover.recover, destroy.destroy),
     *(certify.certify, certs.group, state.group, lab.group, completion.completion),
 ):

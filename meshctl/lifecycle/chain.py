@@ -1,7 +1,7 @@
 """Several plans as one run: each only when the one before has ended well, and one report of all."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from meshctl.cluster import Cluster
@@ -19,6 +19,8 @@ class Chain:
     emit: Callable[[Event], None]
     notes: list[str] = field(default_factory=list)
     """For the report, each once."""
+    views: Mapping[Plan, Cluster] = field(default_factory=dict)
+    """For plans that see another cluster than the whole."""
     _results: list[StepResult] = field(default_factory=list)
     _path: list[StepResult] = field(default_factory=list)
     _interrupted: bool = False
@@ -39,7 +41,7 @@ class Chain:
 
     async def link(self, plan: Plan) -> bool:
         """Run one of the plans; whether the next may follow."""
-        report = await Executor(plan, self.cluster, self._pass_on, began=self._began).run()
+        report = await Executor(plan, self.views.get(plan, self.cluster), self._pass_on, began=self._began).run()
         self._results += report.results
         self._path += report.critical_path
         self.notes += [note for note in report.notes if note not in self.notes]

@@ -72,7 +72,7 @@ def forgetting(topology: Topology, roles: Sequence[Role], node: Node) -> Plan:
     """One layer after the other, each after all it works on: what goes on elsewhere needs the layers below whole."""
     steps = [Step(f"{GONE}@{node.name}", GONE, Kind.APPLY, node.name)]
     phases: dict[str, Role] = {GONE: Gone(topology)}
-    for role, departure in _able(roles, "forget"):
+    for role, departure in able(roles, "forget"):
         name = f"forget {role.name}"
         steps.append(Step(f"{role.name}.forget@{node.name}", name, Kind.APPLY, node.name, (steps[-1].id,)))
         phases[name] = Forget(topology, departure)
@@ -83,7 +83,7 @@ def rebuilding(topology: Topology, roles: Sequence[Role], node: Node) -> Plan:
     """A whole bootstrap in which layers that hold data are whole again before anything that needs them goes on."""
     plan = bootstrap_plan(topology, roles)
     steps, phases = dict(plan.steps), dict(plan.roles)
-    for role, departure in _able(roles, "refill"):
+    for role, departure in able(roles, "refill"):
         below = sorted({role.name, *getattr(departure, "USES", frozenset())})
         name = f"refill {role.name}"
         refill = Step(
@@ -99,11 +99,12 @@ def rebuilding(topology: Topology, roles: Sequence[Role], node: Node) -> Plan:
 
 async def claims(roles: Sequence[Role], node: Node, cluster: Cluster) -> Mapping[str, list[str]]:
     """By layer, in an owner's words, what the cluster counts as the node's and the machine in its place lacks."""
-    able = _able(roles, "claims")
+    asked = able(roles, "claims")
     host = cluster.host(node)
-    found = await asyncio.gather(*(departure.claims(node, host, cluster) for _, departure in able))
-    return {role.name: what for (role, _), what in zip(able, found, strict=True) if what}
+    found = await asyncio.gather(*(departure.claims(node, host, cluster) for _, departure in asked))
+    return {role.name: what for (role, _), what in zip(asked, found, strict=True) if what}
 
 
-def _able(roles: Sequence[Role], ability: str) -> list[tuple[Role, ModuleType]]:
+def able(roles: Sequence[Role], ability: str) -> list[tuple[Role, ModuleType]]:
+    """The roles whose departure can do that, each after all it works on."""
     return [(role, module) for role, module in bottom_up(roles, "departure") if module and hasattr(module, ability)]

@@ -17,9 +17,9 @@ what it holds is the successor's), the old one, or nobody: then every question t
 So nothing has to be remembered: what the machine holds is counted rightly, all else of that name is its predecessor's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from meshctl.errors import ConnectError, ConnectionLost
+from meshctl.errors import CommandError, CommandTimeout, ConnectError, ConnectionLost
 from meshctl.host.base import Host, Result
 
 DYING = 120.0
@@ -27,6 +27,18 @@ DYING = 120.0
 
 REFILL = 24 * 3600.0
 """Seconds for Ceph to copy what a whole host had."""
+
+
+def patiently(probe: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
+    """The same probe, to which an error is one more thing seen: daemons that lose a peer elect, and answer late."""
+
+    async def asked() -> str:
+        try:
+            return await probe()
+        except (CommandError, CommandTimeout) as error:
+            return error.message
+
+    return asked
 
 
 async def answer(host: Host, argv: Sequence[str]) -> Result | None:

@@ -1,6 +1,7 @@
 """The topology as the rest of the program sees it: frozen, resolved, nothing left to default or to look up."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Literal
@@ -151,6 +152,11 @@ class Node:
         """The NICs that cables are plugged into, each once."""
         return tuple({plug.nic: plug for port in self.ports for plug in port.plugs}.values())
 
+    def with_cables(self, index: Mapping[int, int]) -> "Node":
+        """The same host with only these of its cables, by their old index, under their new one."""
+        ports = (replace(port, cable=index[port.cable]) for port in self.ports if port.cable in index)
+        return replace(self, ports=tuple(ports))
+
     @property
     def management_address(self) -> IPv4Address:
         """`management` as an address."""
@@ -198,6 +204,13 @@ class Topology:
             if node.name == name:
                 return node
         raise KeyError(name)
+
+    def without(self, name: str) -> "Topology":
+        """The same cluster without a node and its cables. All others keep their addresses."""
+        kept = [i for i, cable in enumerate(self.cables) if name not in {cable.a.node, cable.b.node}]
+        index = {old: new for new, old in enumerate(kept)}
+        nodes = (node.with_cables(index) for node in self.nodes if node.name != name)
+        return replace(self, nodes=tuple(nodes), cables=tuple(self.cables[i] for i in kept))
 
     @property
     def notice(self) -> float:

@@ -7,7 +7,7 @@ from meshctl.errors import RefusedError, WaitError
 from meshctl.host.base import Host
 from meshctl.roles.absence import witness
 from meshctl.roles.ceph import Command, ask, tell
-from meshctl.roles.departure import DYING, answer
+from meshctl.roles.departure import DYING, answer, patiently
 from meshctl.roles.parsing import parser
 from meshctl.topology import Node
 
@@ -31,7 +31,7 @@ async def forget(node: Node, host: Host, cluster: Cluster) -> None:
         return "it is in the quorum" if node.name in quorum else ""
 
     try:
-        await other.until(f"a quorum without {node.name}", alive, timeout=DYING)
+        await other.until(f"a quorum without {node.name}", patiently(alive), timeout=DYING)
     except WaitError:
         raise RefusedError(
             node.name,
@@ -39,6 +39,12 @@ async def forget(node: Node, host: Host, cluster: Cluster) -> None:
             advice="Switch the old host off first. To take out a host that lives: meshctl remove.",
         ) from None
     await tell(other, [{"prefix": "mon rm", "name": node.name}], reason=f"{node.name} is gone for good")
+
+    async def electing() -> str:
+        known, quorum = await _monitors(other)
+        return "" if node.name not in known and quorum == known else f"in quorum: {', '.join(sorted(quorum))}"
+
+    await other.until("the monitors' quorum", patiently(electing), timeout=DYING)
 
 
 async def _monitors(host: Host) -> tuple[frozenset[str], frozenset[str]]:

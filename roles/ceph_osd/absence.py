@@ -31,7 +31,7 @@ FLAG = "noout"
 
 _TREE: Command = {"prefix": "osd tree"}
 _DUMP: Command = {"prefix": "osd dump"}
-_GROUPS: Command = {"prefix": "pg dump", "dumpcontents": ["pgs_brief"], "to": "mgr"}
+GROUPS: Command = {"prefix": "pg dump", "dumpcontents": ["pgs_brief"], "to": "mgr"}
 
 
 async def spare(node: Node, cluster: Cluster) -> list[str]:
@@ -117,7 +117,7 @@ async def _down(host: Host, osds: Iterable[int]) -> str:
 
 async def waiting(host: Host, osds: Iterable[int]) -> str:
     """Placement groups that still count on one of these OSDs, or don't serve."""
-    dump, groups = await ask(host, _DUMP, _GROUPS)
+    dump, groups = await ask(host, _DUMP, GROUPS)
     if still := sorted(dump.read(up_osds) & set(osds)):
         return ", ".join(f"osd.{osd} is up" for osd in still)
     states = groups.read(acting)
@@ -127,7 +127,7 @@ async def waiting(host: Host, osds: Iterable[int]) -> str:
 
 async def unclean(host: Host) -> str:
     """The states of placement groups that are not clean."""
-    (groups,) = await ask(host, _GROUPS)
+    (groups,) = await ask(host, GROUPS)
     states = [state for state, _ in groups.read(acting).values()]
     dirty = sorted({state for state in states if not state.startswith("active+clean")})
     return ", ".join(dirty)

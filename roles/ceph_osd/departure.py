@@ -9,8 +9,8 @@ from meshctl.cluster import Cluster
 from meshctl.errors import ConnectError, ConnectionLost, RefusedError, WaitError
 from meshctl.host.base import Host
 from meshctl.roles.absence import witness
-from meshctl.roles.ceph import Command, ask, tell
-from meshctl.roles.departure import DYING, REFILL
+from meshctl.roles.ceph import CONFIG_DUMP, Command, Setting, ask, tell
+from meshctl.roles.departure import DYING, REFILL, patiently
 from meshctl.roles.parsing import parser
 from meshctl.topology import Node
 
@@ -18,6 +18,9 @@ from . import absence, disks, parse
 
 USES = frozenset({"ceph_mgr"})
 """It counts the placement groups."""
+
+NEARFULL = 0.85
+"""Ceph warns beyond this share of an OSD (mon_osd_nearfull_ratio)."""
 
 _TREE: Command = {"prefix": "osd tree"}
 _DUMP: Command = {"prefix": "osd dump"}
@@ -53,7 +56,74 @@ async def refill(node: Node, host: Host, cluster: Cluster) -> None:
     """Wait until every placement group is clean."""
     del host
     other = witness(node, cluster)
-    await other.until("clean placement groups", lambda: absence.unclean(other), timeout=REFILL, every=1)
+    await other.until("clean placement groups", patiently(lambda: absence.unclean(other)), timeout=REFILL, every=1)
+
+
+async def objections(node: Node, cluster: Cluster) -> list[str]:
+    """Pools that would have fewer hosts than copies, and too little room for what the host's OSDs hold."""
+    other = witness(node, cluster)
+    tree, dump = await ask(other, _TREE, _DUMP)
+    hosts = tree.read(absence.osds_by_host)
+    if not hosts.get(node.name):
+        return []
+    left = [name for name, osds in hosts.items() if osds and name != node.name]
+    few = [
+        f"pool {pool} keeps {size} copies on different hosts, and {len(left)} with OSDs would be left"
+        for pool, size in dump.read(pool_sizes).items()
+        if size > len(left)
+    ]
+    return [*few, *await _room(other, hosts[node.name])]
+
+
+async def leave(node: Node, host: Host, cluster: Cluster) -> None:
+    """Let Ceph move everything off the host's OSDs, which go on serving meanwhile, until they may be destroyed."""
+    del host
+    other = witness(node, cluster)
+    osds = (await _books(node, other)).osds
+    if not osds:
+        return
+    (dump,) = await ask(other, _DUMP)
+    inside = [osd.id for osd in dump.read(parse.osds).values() if osd.in_ and osd.id in osds]
+    if inside:
+        out: Command = {"prefix": "osd out", "ids": [str(osd) for osd in inside]}
+        await tell(other, [out], reason=f"{node.name} leaves: its data move to the others")
+    await other.until(
+        f"the data of {node.name} to move", patiently(lambda: _draining(other, osds)), timeout=REFILL, every=1
+    )
+    asked: Command = {"prefix": "osd safe-to-destroy", "ids": [str(osd) for osd in osds], "to": "mgr"}
+    (told,) = await ask(other, asked, ok=None)
+    if told.status:
+        said = told.error.strip() or told.output
+        raise RefusedError(
+            node.name, f"its OSDs may not be destroyed: {said}", advice="See `ceph -s`; then run it again."
+        )
+
+
+async def strike(node: Node, cluster: Cluster) -> None:
+    """The host's memory target in the configuration database."""
+    other = witness(node, cluster)
+    (config,) = await ask(other, CONFIG_DUMP)
+    if node.name in config.read(parse.memory_targets):
+        unset = Setting(f"osd/host:{node.name}", "osd_memory_target", "").remove
+        await tell(other, [unset], reason=f"there is no {node.name} any more")
+
+
+async def _draining(other: Host, osds: Collection[int]) -> str:
+    (groups,) = await ask(other, absence.GROUPS)
+    acting = groups.read(absence.acting)
+    there = sum(1 for _, acts in acting.values() if acts & set(osds))
+    return f"{there} of {len(acting)} placement groups are there" if there else await absence.unclean(other)
+
+
+async def _room(other: Host, osds: Collection[int]) -> list[str]:
+    (told,) = await ask(other, {"prefix": "osd df", "to": "mgr"})
+    sizes = told.read(usage)
+    used = sum(used for used, _ in sizes.values())
+    room = sum(size for osd, (_, size) in sizes.items() if osd not in osds)
+    if used <= NEARFULL * room:
+        return []
+    fit = f"{NEARFULL:.0%} of the other OSDs are {NEARFULL * room / 1e6:.0f}"
+    return [f"its data don't fit: {used / 1e6:.0f} GB are used, {fit}"]
 
 
 async def _stale(node: Node, host: Host, cluster: Cluster) -> tuple[int, ...]:
@@ -89,7 +159,7 @@ async def _dead(node: Node, other: Host, osds: Collection[int]) -> None:
         return ", ".join(f"osd.{osd} is up" for osd in osds if osd in up)
 
     try:
-        await other.until(f"the death of {node.name}'s OSDs", alive, timeout=DYING)
+        await other.until(f"the death of {node.name}'s OSDs", patiently(alive), timeout=DYING)
     except WaitError as error:
         raise RefusedError(
             node.name,
@@ -101,8 +171,10 @@ async def _dead(node: Node, other: Host, osds: Collection[int]) -> None:
 async def _not_missed(node: Node, other: Host, osds: Collection[int]) -> None:
     """The last copy of something may be there; then nothing is purged, because its disks may still be read."""
     try:
-        await other.until("an active manager", lambda: _unmanaged(node, other), timeout=DYING)
-        await other.until("placement groups without them", lambda: absence.waiting(other, osds), timeout=DYING)
+        await other.until("an active manager", patiently(lambda: _unmanaged(node, other)), timeout=DYING)
+        await other.until(
+            "placement groups without them", patiently(lambda: absence.waiting(other, osds)), timeout=DYING
+        )
     except WaitError as error:
         raise RefusedError(
             node.name,
@@ -132,6 +204,18 @@ async def _tidy(node: Node, other: Host) -> None:
 def _purge(osd: int) -> Command:
     """What `ceph osd purge` sends to the monitors after its own questions; they refuse an OSD that is up."""
     return {"prefix": "osd purge-actual", "id": osd, "yes_i_really_mean_it": True}
+
+
+@parser
+def pool_sizes(osd_dump: str) -> dict[str, int]:
+    """Pool → its number of copies, from `ceph osd dump`."""
+    return {str(pool["pool_name"]): int(pool["size"]) for pool in json.loads(osd_dump)["pools"]}
+
+
+@parser
+def usage(osd_df: str) -> dict[int, tuple[int, int]]:
+    """OSD → kB used and kB in all, from `ceph osd df`."""
+    return {int(osd["id"]): (int(osd["kb_used"]), int(osd["kb"])) for osd in json.loads(osd_df)["nodes"]}
 
 
 @parser

@@ -6,9 +6,12 @@ from meshctl.cluster import Cluster
 from meshctl.host.base import Host
 from meshctl.roles.base import Problem, Role
 from meshctl.roles.ceph import MGR_DUMP, keep_running, survey
+from meshctl.roles.units import units
 from meshctl.topology import Node
 
 from . import parse
+
+_AUTH = ("ceph", "--connect-timeout", "10", "auth")
 
 
 class CephStandbyRole(Role):
@@ -20,9 +23,13 @@ class CephStandbyRole(Role):
     poll: ClassVar[float] = 0.2
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
-        """Start the manager. The first host has one already (ceph_mgr)."""
-        if node != self.topology.nodes[0]:
-            await keep_running(host, f"ceph-mgr@{node.name}.service", "ceph-mgr.target", "ceph.target")
+        """Start the manager; the first host has one (ceph_mgr). Who joined after the founding needs its key let in."""
+        if node == self.topology.nodes[0]:
+            return
+        service = f"ceph-mgr@{node.name}.service"
+        if not (await units(host, service))[service].runs:
+            await _admit(node, host)
+        await keep_running(host, service, "ceph-mgr.target", "ceph.target")
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every host's manager is active or stands by."""
@@ -36,3 +43,12 @@ class CephStandbyRole(Role):
             for node in self.topology.nodes
             if node.name not in there
         ]  # fmt: skip
+
+
+async def _admit(node: Node, host: Host) -> None:
+    """Let the monitors know the manager's key; keys of the founding's hosts came with it. It is never printed."""
+    entity = f"mgr.{node.name}"
+    if (await host.query([*_AUTH, "get", entity, "-o", "/dev/null"], ok=(0, 2))).ok:
+        return
+    argv = [*_AUTH, "import", "-i", f"/var/lib/ceph/mgr/ceph-{node.name}/keyring"]
+    await host.run(argv, reason=f"the monitors don't know {entity}")

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -12,8 +14,8 @@ from meshctl.errors import CommandTimeout, RefusedError, WaitError
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
 from meshctl.roles.absence import witness
-from meshctl.roles.departure import DYING, answer
-from meshctl.roles.parsing import parser
+from meshctl.roles.departure import DYING, answer, patiently
+from meshctl.roles.parsing import parser, understand
 from meshctl.topology import Node
 
 from . import joining
@@ -21,10 +23,26 @@ from . import joining
 USES = frozenset({"ovn", "ceph_osd"})
 """Instances that start elsewhere need both, without their dead members."""
 
+EVACUATION = 1800.0
+"""Seconds for all instances of a host to move, with disks on its own pool as well."""
+
 MOVE = 300.0
 """Seconds for an instance to be taken over, or to start. Nothing is copied."""
 
-_INSTANCES = "/1.0/instances?recursion=1&all-projects=true"
+# Of an instance on a member that is offline the API tells the name and nothing else (seen in 6.0.4).
+_INSTANCES = (
+    "incus",
+    "admin",
+    "sql",
+    "global",
+    "--format",
+    "json",
+    Path(__file__).with_name("instances.sql").read_text(),
+)
+_STATES = "/1.0/instances?recursion=1&all-projects=true"
+UNCOUNTED = 20.0
+"""Seconds for Incus' database to count a removed member no more."""
+
 _REMOTE = frozenset({"ceph", "cephfs"})
 """Drivers of pools that outlive a host."""
 
@@ -36,7 +54,6 @@ class Instance:
     name: str
     project: str
     member: str
-    status: str
     pools: frozenset[str]
     running: bool
 
@@ -75,11 +92,44 @@ async def forget(node: Node, host: Host, cluster: Cluster) -> None:
         argv = ["incus", "cluster", "remove", node.name, "--force", "--yes"]
         await other.run(argv, reason=f"{node.name} is gone for good", timeout=MOVE)
     if node.name not in await incusapi.read(other, incusapi.MEMBERS, incusapi.members):
-        await joining.forget(cluster.topology, node, other)
+        await _uncount(node, other, cluster)
+
+
+async def leave(node: Node, host: Host, cluster: Cluster) -> None:
+    """Evacuate the member, and let it leave when nothing is left there. RefusedError names what stays."""
+    del host
+    other = witness(node, cluster)
+    seen = (await incusapi.read(other, incusapi.MEMBERS, incusapi.members)).get(node.name)
+    if seen is None:
+        return
+    if seen.status == "Online":
+        argv = ["incus", "cluster", "evacuate", "-q", "--force", node.name]
+        await other.run(argv, reason="its instances move to other hosts", timeout=EVACUATION)
+    if staying := [f"{one.name} ({one.project})" for one in await _instances(other) if one.member == node.name]:
+        raise RefusedError(
+            node.name,
+            f"instances stay there: {', '.join(staying)}",
+            advice="Their `cluster.evacuate` says so, or they can't move. Move or delete them, then run it again; "
+            "`meshctl restore` undoes the evacuation.",
+        )
+    argv = ["incus", "cluster", "remove", "-q", node.name]
+    await other.run(argv, reason=f"{node.name} leaves for good", timeout=MOVE)
 
 
 _MOVE_BODY = {"migration": True, "live": False}
 _START_BODY = {"action": "start", "timeout": 60}
+
+
+async def _uncount(node: Node, other: Host, cluster: Cluster) -> None:
+    """Incus lets its database forget a removed member by itself, a moment later; else that is done here."""
+
+    async def counted() -> str:
+        return "it is counted" if await joining.counted(cluster.topology, node, other) else ""
+
+    with suppress(WaitError):
+        await other.until("Incus' database without it", counted, timeout=UNCOUNTED)
+        return
+    await joining.forget(cluster.topology, node, other)
 
 
 async def _save(node: Node, other: Host) -> None:
@@ -90,8 +140,9 @@ async def _save(node: Node, other: Host) -> None:
     for one, target in zip(saved, cycle(targets), strict=False):
         await _post(other, "POST", one.path(target=target), _MOVE_BODY, f"{node.name} is gone, its disks are not")
     ran = {(one.project, one.name) for one in everywhere if one.running and one.survives(remote)}
+    states = await incusapi.read(other, _STATES, statuses)
     for one in await _instances(other):
-        if one.status == "Stopped" and (one.project, one.name) in ran:
+        if states.get((one.project, one.name)) == "Stopped" and (one.project, one.name) in ran:
             await _post(other, "PUT", one.path("/state"), _START_BODY, "it ran when its host was lost")
 
 
@@ -124,7 +175,7 @@ async def _offline(node: Node, other: Host) -> None:
         return "" if node.name not in seen or seen[node.name].status == "Offline" else seen[node.name].status
 
     try:
-        await other.until(f"{node.name} being offline in Incus", alive, timeout=DYING)
+        await other.until(f"{node.name} being offline in Incus", patiently(alive), timeout=DYING)
     except WaitError as error:
         raise RefusedError(
             node.name,
@@ -147,7 +198,8 @@ async def _online(other: Host) -> list[str]:
 
 
 async def _instances(other: Host) -> tuple[Instance, ...]:
-    return await incusapi.read(other, _INSTANCES, instances)
+    told = await other.query(_INSTANCES, timeout=incusapi.READ)
+    return understand(other.name, _INSTANCES, instances, told.stdout)
 
 
 async def _remote(other: Host) -> frozenset[str]:
@@ -156,16 +208,16 @@ async def _remote(other: Host) -> frozenset[str]:
 
 
 @parser
-def instances(data: Any) -> tuple[Instance, ...]:
-    """`/1.0/instances?recursion=1`."""
+def instances(output: str) -> tuple[Instance, ...]:
+    """The answer to `instances.sql`."""
+    rows: list[tuple[str, ...]] = json.loads(output)["rows"] or []
     return tuple(
-        Instance(
-            name=str(one["name"]),
-            project=str(one["project"]),
-            member=str(one["location"]),
-            status=str(one["status"]),
-            pools=frozenset(str(d["pool"]) for d in one["expanded_devices"].values() if d.get("pool")),
-            running=one["config"].get("volatile.last_state.power") == "RUNNING",
-        )
-        for one in data
+        Instance(name, project, member, frozenset(pools.split(",")) - {""}, power == "RUNNING")
+        for name, project, member, power, pools in rows
     )
+
+
+@parser
+def statuses(data: Any) -> dict[tuple[str, str], str]:
+    """`/1.0/instances?recursion=1`: (project, name) → status."""
+    return {(str(one["project"]), str(one["name"])): str(one["status"]) for one in data}

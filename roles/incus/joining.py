@@ -141,13 +141,16 @@ async def _drop_threshold(host: Host) -> None:
 
 async def forget(topology: Topology, node: Node, seed: Host) -> None:
     """Take an interrupted join's entry out of the database's own membership ("server address already in use")."""
-    argv = ["incus", "admin", "sql", "local", "SELECT address FROM raft_nodes"]
-    rows = parse.table((await seed.query(argv)).stdout)
-    own = address(topology, node)
-    if (own,) in rows:
+    if await counted(topology, node, seed):
         # It asks, and has no flag that answers.
-        argv = ["incus", "admin", "cluster", "remove-raft-node", "-q", own]
+        argv = ["incus", "admin", "cluster", "remove-raft-node", "-q", address(topology, node)]
         await seed.run(argv, stdin=b"yes\n", reason=f"{node.name} is no member, but the database still counts it")
+
+
+async def counted(topology: Topology, node: Node, seed: Host) -> bool:
+    """Whether the database counts the host among its own members; after a removal it does for another moment."""
+    argv = ["incus", "admin", "sql", "local", "SELECT address FROM raft_nodes"]
+    return (address(topology, node),) in parse.table((await seed.query(argv)).stdout)
 
 
 async def settle(cluster: Cluster, node: Node, seed: Host, seconds: float) -> bool:

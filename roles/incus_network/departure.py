@@ -79,5 +79,5 @@ def instance_ports(output: str) -> dict[str, str]:
 
 @parser
 def identities(data: Any) -> frozenset[str]:
-    """The uuids of all instances."""
-    return frozenset(str(one["config"]["volatile.uuid"]) for one in data if one["config"].get("volatile.uuid"))
+    """The uuids of all instances; one on a member that is offline tells none."""
+    return frozenset(str(one["config"]["volatile.uuid"]) for one in data if (one["config"] or {}).get("volatile.uuid"))

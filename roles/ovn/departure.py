@@ -7,7 +7,7 @@ from meshctl.cluster import Cluster
 from meshctl.errors import ConnectError, ConnectionLost
 from meshctl.host.base import Host
 from meshctl.roles.absence import witness
-from meshctl.roles.departure import DYING
+from meshctl.roles.departure import DYING, patiently
 from meshctl.roles.tls import CA, CERTIFICATE, KEY
 from meshctl.topology import Node, Topology
 
@@ -57,12 +57,12 @@ async def _kick(database: Database, node: Node, other: Host) -> None:
         status = await central.status(other, database)
         return f"{address} is still in it" if status is None or address in status.servers else ""
 
-    await other.until(f"a leader of {database.schema}", leaderless, timeout=DYING)
+    await other.until(f"a leader of {database.schema}", patiently(leaderless), timeout=DYING)
     if not await listed():
         return
     argv = ["ovs-appctl", "-t", database.control, "cluster/kick", database.schema, address]
     await other.run(argv, reason=f"{_REASON}; {database.schema} counts it")
-    await other.until(f"{database.schema} without {node.name}", listed, timeout=DYING)
+    await other.until(f"{database.schema} without {node.name}", patiently(listed), timeout=DYING)
 
 
 def _lives(stores: Mapping[str, parse.Store], database: Database, node: Node) -> bool:

@@ -67,21 +67,18 @@ class World:
         match list(argv):
             case ["incus", "query", *rest]:
                 return self._query(host, rest)
-            case ["incus", "cluster", "add", "-q", name]:
-                self.tokens[name] = f"token-{name}-{len(self.tokens)}"
-                return self.tokens[name] + "\n"
+            case ["incus", "cluster", *words]:
+                return self._membership(words)
             case ["incus", "admin", "init", "--preseed"]:
                 return self._preseed(host, json.loads(stdin))
+            case ["incus", "admin", "sql", "global", "--format", "json", _]:
+                return json.dumps({"rows": [_row(one) for one in self.instances]})
             case ["incus", "admin", "sql", "local", _]:
                 rows = "".join(f"| {address} |\n+---+\n" for address in self.raft)
                 return f"+---+\n| ADDRESS |\n+---+\n{rows}"
             case ["incus", "admin", "cluster", "remove-raft-node", "-q", address]:
                 assert stdin == b"yes\n", "it asks"
                 self.raft.remove(address)
-                return ""
-            case ["incus", "cluster", "remove", name, "--force", "--yes"]:
-                del self.members[name]  # the database's own list is another one, and may keep it
-                self.instances = [one for one in self.instances if one["location"] != name]
                 return ""
             case ["incus", "config", "unset", key]:
                 del self.daemons[host].config[key]
@@ -92,6 +89,26 @@ class World:
                 self.devices[name] = {"type": kind, **dict(option.split("=", 1) for option in options)}
                 return ""
         return None
+
+    def _membership(self, words: Sequence[str]) -> str:
+        match words:
+            case ["add", "-q", name]:
+                self.tokens[name] = f"token-{name}-{len(self.tokens)}"
+                return self.tokens[name] + "\n"
+            case ["remove", name, "--force", "--yes"]:
+                del self.members[name]  # the database's own list is another one, and may keep it
+                self.instances = [one for one in self.instances if one["location"] != name]
+            case ["remove", "-q", name]:
+                if any(one["location"] == name for one in self.instances):
+                    raise Refused("Node still has instances")
+                del self.members[name]
+            case ["evacuate", "-q", "--force", name]:
+                self.status[name] = "Evacuated"
+                for one in self.instances:
+                    one["location"] = next(iter(self.members)) if one["location"] == name else one["location"]
+            case _:
+                raise Refused(f"not in this world: {words}")
+        return ""
 
     def found(self, *names: str) -> "World":
         """Make these hosts a cluster at once."""
@@ -125,7 +142,7 @@ class World:
             case "/1.0/networks" if daemon.clustered:
                 return [*self.networks.values(), {"name": "eth3", "managed": False}]
             case "/1.0/instances" if daemon.clustered:
-                return self.instances
+                return [self._shown(one) for one in self.instances]
             case "/1.0/profiles/default":
                 return {"devices": self.devices}
             case "/1.0/projects" if daemon.clustered:
@@ -169,6 +186,11 @@ class World:
                 self.config.update(body["config"])
             case _:
                 raise Refused(f"not in this world: {method} {path}")
+
+    def _shown(self, one: Json) -> Json:
+        """Of one on a member that is offline nothing is known but its name."""
+        away = self.status.get(one.get("location", "")) == "Offline"
+        return one | {"config": None, "expanded_devices": None, "status": "Error"} if away else one
 
     def _instance(self, name: str) -> Json:
         return next(one for one in self.instances if one["name"] == name)
@@ -227,6 +249,13 @@ class World:
         self.raft.append(address)
         for pool in self.pools.values():
             pool["locations"] = list(self.members)
+
+
+def _row(one: Json) -> list[str]:
+    """As `roles/incus/instances.sql` has it."""
+    pools = sorted({device["pool"] for device in one["expanded_devices"].values() if "pool" in device})
+    power = one["config"]["volatile.last_state.power"]
+    return [one["name"], one["project"], one["location"], power, ",".join(pools)]
 
 
 class KilledError(Exception):

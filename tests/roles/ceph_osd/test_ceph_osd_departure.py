@@ -117,3 +117,79 @@ async def test_nothing_is_purged_while_data_are_missing(change: dict[str, str], 
     assert said in caught.value.message
     assert "put them into the new machine" in caught.value.advice
     assert 2 in world.osds
+
+
+# Leaving alive
+
+
+class Leaving(World):
+    """Four hosts, each with one OSD that is up; node3's data move when its OSD is out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.osds, self.hosts = {0: "node1", 1: "node2", 2: "node3", 3: "node4"}, ["node1", "node2", "node3", "node4"]
+        self.up, self.out, self.state = {0, 1, 2, 3}, set[int](), "active+clean"
+        self.size, self.used, self.unsafe = 3, 100, ""
+        self.commands["osd out"] = self._out
+        self.commands["osd safe-to-destroy"] = lambda _: self.unsafe or {"safe_to_destroy": [2]}
+        self.commands["pg dump"] = lambda _: {"pg_stats": [self._group()]}
+        self.commands["osd df"] = lambda _: {"nodes": [{"id": n, "kb_used": self.used, "kb": 1000} for n in self.osds]}
+        dump = self.commands["osd dump"]
+        pools = {"pools": [{"pool_name": "incus", "size": self.size}]}
+        self.commands["osd dump"] = lambda command: dump(command) | pools
+
+    def _osd(self, osd: int) -> dict[str, Any]:
+        return {**super()._osd(osd), "in": int(osd not in self.out)}
+
+    def _group(self) -> dict[str, Any]:
+        return {"pgid": "1.0", "state": self.state, "acting": [osd for osd in self.osds if osd not in self.out][-3:]}
+
+    def _out(self, command: dict[str, Any]) -> dict[str, Any]:
+        self.out |= {int(osd) for osd in command["ids"]}
+        return {}
+
+
+async def test_data_move_before_anything_stops(tmp_path: Path) -> None:
+    world, place = Leaving(), machine("uuid-2")
+    mesh = cluster(world, place, tmp_path)
+    assert await departure.objections(NODE3, mesh) == []
+    await departure.leave(NODE3, place, mesh)
+    assert (world.out, world.up) == ({2}, {0, 1, 2, 3})
+    before = [list(host.ran) for host in mesh.hosts.values() if isinstance(host, FakeHost)]
+    await departure.leave(NODE3, place, mesh)
+    assert [host.ran for host in mesh.hosts.values() if isinstance(host, FakeHost)] == before
+
+
+async def test_ceph_has_the_last_word(tmp_path: Path) -> None:
+    world, place = Leaving(), machine("uuid-2")
+    world.unsafe = "osd.2 has objects that nobody else has"
+    with pytest.raises(RefusedError, match=r"may not be destroyed: osd\.2 has objects"):
+        await departure.leave(NODE3, place, cluster(world, place, tmp_path))
+
+
+async def test_too_few_hosts_or_too_little_room_are_objections(tmp_path: Path) -> None:
+    world, place = Leaving(), machine("uuid-2")
+    mesh = cluster(world, place, tmp_path)
+    world.used = 700  # four times that is more than 85 % of three OSDs
+    (full,) = await departure.objections(NODE3, mesh)
+    assert "its data don't fit" in full
+    world.used = 100
+    del world.osds[3]
+    (few,) = await departure.objections(NODE3, mesh)
+    assert few == "pool incus keeps 3 copies on different hosts, and 2 with OSDs would be left"
+
+
+async def test_the_memory_target_goes_with_the_name(tmp_path: Path) -> None:
+    world, place = World(), machine()
+    lines: list[dict[str, str]] = [{"section": "osd", "mask": "host:node3", "name": "osd_memory_target", "value": "1"}]
+    world.commands["config dump"] = lambda _: lines
+
+    def remove(command: dict[str, Any]) -> dict[str, Any]:
+        lines[:] = [line for line in lines if f"osd/{line['mask']}" != command["who"]]
+        return {}
+
+    world.commands["config rm"] = remove
+    mesh = cluster(world, place, tmp_path)
+    for _ in range(2):
+        await departure.strike(NODE3, mesh)
+    assert lines == []

@@ -121,3 +121,23 @@ async def test_a_member_that_lives_is_left_alone(incus: World, tmp_path: Path) -
     with pytest.raises(RefusedError, match="its Incus is Online"):
         await departure.forget(NODE3, there, mesh)
     assert list(incus.members) == ["node1", "node2", "node3"]
+
+
+# Leaving alive
+
+
+async def test_a_member_that_lives_is_evacuated_and_leaves(incus: World, tmp_path: Path) -> None:
+    incus.status["node3"] = "Online"
+    there, mesh = cluster(incus, tmp_path)
+    for _ in range(2):
+        await departure.leave(NODE3, there, mesh)
+    assert list(incus.members) == ["node1", "node2"]
+    assert {one["name"]: one["location"] for one in incus.instances}.keys() == {"web", "idle", "scratch", "other"}
+
+
+async def test_it_does_not_leave_while_an_instance_stays(incus: World, tmp_path: Path) -> None:
+    incus.status["node3"] = "Evacuated"
+    there, mesh = cluster(incus, tmp_path)
+    with pytest.raises(RefusedError, match=r"instances stay there: web \(default\), idle \(default\)"):
+        await departure.leave(NODE3, there, mesh)
+    assert "node3" in incus.members

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from meshctl.cli.converge import Job, _more
+from meshctl.cli.add import Addition
+from meshctl.cli.converge import Drive, Job, _more
 from meshctl.cli.main import run
 from meshctl.cli.options import Options
+from meshctl.cli.remove import Found, Removal
 from meshctl.cli.replace import Replacement, matching, show
 from meshctl.cli.report import as_json
 from tests.roles import golden
@@ -23,6 +25,8 @@ CLAIMS = {"ceph_mon": ["monitor node3 of Ceph"], "incus": ["instance web goes on
     ("arguments", "said"),
     [
         (("replace", FILE, "node9", "--yes", "node9"), "there is no node node9"),
+        (("add", FILE, "node9", "--yes"), "there is no node node9"),
+        (("remove", FILE, "node9", "--yes", "node9"), "there is no node node9"),
         (("replace", FILE, "node3", "--wipe", "node1:/dev/sdb"), "leaves node1 as it is"),
     ],
 )
@@ -49,6 +53,14 @@ async def test_only_the_stated_host_key_is_believed() -> None:
     assert confirm
     assert await confirm(NODE3, "SHA256:abc")
     assert not await confirm(NODE3, "SHA256:abd")
+
+
+def test_json_of_add_and_remove() -> None:
+    found = Found(held={"ceph_osd": ["/dev/sdb: an OSD"]}, claims=CLAIMS)
+    drives: dict[str, Drive] = {"add": Addition(NODE3, []), "remove": Removal(NODE3, [], found)}
+    for command, drive in drives.items():
+        told = {"schema": f"meshctl/{command}/1", **as_json(finished()), **drive.as_json()}
+        assert check(json.dumps(told), f"meshctl/{command}/1")["node"] == "node3"
 
 
 def test_json_is_a_run_and_what_was_forgotten() -> None:
