@@ -15,6 +15,7 @@ import base64
 import binascii
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from meshctl.errors import HostError
 from meshctl.host.base import Host
@@ -30,6 +31,8 @@ _FILES = (
     'for pattern; do for f in $pattern; do [ -f "$f" ] || continue; '
     'echo "$f"; base64 -w0 -- "$f" || exit; echo; done; done'
 )
+_NOISE = "?"
+"""No base64: stands for what is missing, or belongs to no path."""
 _PART = 'dd if="$1" bs="$2" skip="$3" count=1 status=none | base64 -w0'
 
 
@@ -61,9 +64,9 @@ async def output(host: Host, name: str, argv: Sequence[str], *, seconds: float =
 async def files(host: Host, *patterns: str) -> AsyncIterator[Piece]:
     """The files that these match, as `hosts/NAME/path`; those that aren't there are no fault."""
     told = (await host.query(["sh", "-c", _FILES, "sh", *patterns], timeout=SECONDS)).stdout.splitlines()
-    for path, content in zip(told[::2], told[1::2], strict=True):
+    for path, content in zip_longest(told[::2], told[1::2], fillvalue=_NOISE):
         name = f"hosts/{host.name}{path}"
-        yield piece(name, _bytes(host, name, content))
+        yield piece(name, _bytes(host, name, content if path.startswith("/") else _NOISE))
 
 
 async def large(host: Host, name: str, path: str) -> Piece:

@@ -199,6 +199,6 @@ def _bad_route(node: Node, other: Node, igp: Igp, wanted: tuple[str, str], route
         f"kernel route to {other.name}",
         expected=f"{target} by {igp.label} with source {source}",
         seen=seen,
-        command=f"ip route show {target}",
+        command=f"ip {'-6 ' if ':' in target else ''}route show {target}",
         advice=advice,
     )

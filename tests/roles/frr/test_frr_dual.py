@@ -149,6 +149,15 @@ async def test_the_gate_looks_at_both(mesh: Topology, tmp_path: Path) -> None:
     ]
 
 
+async def test_a_missing_route_is_asked_for_in_its_version_of_ip(mesh: Topology, tmp_path: Path) -> None:
+    """Without -6, `ip route show` of an IPv6 address shows nothing even where there is a route."""
+    hosts = {node.name: DualHost(mesh, node) for node in mesh.nodes}
+    hosts["node3"].routes6.clear()
+    hosts["node3"].say()
+    found = await Frr(mesh).verify(Cluster(mesh, hosts, StateFolder(tmp_path)))
+    assert {p.command for p in found} == {"ip -6 route show fd00:50::1", "ip -6 route show fd00:50::2"}
+
+
 async def test_a_silent_loopback(mesh: Topology, tmp_path: Path) -> None:
     hosts = {node.name: DualHost(mesh, node) for node in mesh.nodes}
     hosts["node3"].on("sh -c *ping* fd00:50::3 fd00:50::1 fd00:50::2", "fd00:50::2\n")

@@ -163,6 +163,9 @@ async def test_bytes_of_commands_and_files_come_as_they_are() -> None:
     with pytest.raises(HostError, match="no base64") as caught:
         await output(host, "x", ["other"])
     assert "SeCrEt" not in str(caught.value)
+    host.on("sh *", f"Welcome!\n/etc/abc\n{base64.b64encode(raw).decode()}\n")
+    with pytest.raises(HostError, match="no base64"):
+        assert [one async for one in files(host, "/etc/*")] == []
 
 
 async def test_large_files_come_in_parts() -> None:
