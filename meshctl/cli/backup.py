@@ -141,7 +141,7 @@ def chosen(out: Path | None, cluster: str) -> Path:
 def lines(path: Path, contents: "Contents") -> Iterator[str]:
     """For people."""
     yield f"{path} is whole: {contents.cluster}, {contents.at}, by {contents.by}"
-    yield columns([[one.name, str(one.size), one.sha256[:12]] for one in contents.members])
+    yield columns(sorted([one.name, str(one.size), one.sha256[:12]] for one in contents.members))
     yield from (f"missing: {line}" for line in contents.missing)
 
 

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
-from meshctl.errors import HostError
+from meshctl.errors import CommandError, HostError
 from meshctl.host.base import Host
 
 SECONDS = 60.0
@@ -56,8 +56,11 @@ def piece(name: str, content: bytes) -> Piece:
 
 
 async def output(host: Host, name: str, argv: Sequence[str], *, seconds: float = SECONDS) -> Piece:
-    """What a command prints, to the byte. Raises CommandError and its kin."""
-    told = await host.query(["bash", "-o", "pipefail", "-c", _OUTPUT, "bash", *argv], timeout=seconds)
+    """What a command prints, to the byte. Raises CommandError, naming that command, and its kin."""
+    try:
+        told = await host.query(["bash", "-o", "pipefail", "-c", _OUTPUT, "bash", *argv], timeout=seconds)
+    except CommandError as error:
+        raise CommandError(host.name, argv, error.status, error.stderr) from None
     return piece(name, _bytes(host, name, told.stdout))
 
 

@@ -226,7 +226,7 @@ async def test_what_a_half_dead_cluster_cannot_give_is_listed(
     missing = inspect(tmp_path / "b", envelope).missing
     assert missing[:2] == ("node2 was not reached", "node3 was not reached")
     assert "incus.shared@node1" in missing[2]
-    assert "no available cowsql leader" in missing[2]
+    assert "`incus admin sql global .dump` exited with 1: no available cowsql leader" in missing[2]
     assert not backup.as_json()["complete"]
 
 
