@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from meshctl.cli.naming import refusal
+from meshctl.cli.naming import insist
 from meshctl.cli.nodes import named, node_argument
 from meshctl.cli.options import Options, topology_argument
+from meshctl.cli.replace import by_layer
 
 if TYPE_CHECKING:
     from meshctl.cluster import Cluster
@@ -46,10 +47,7 @@ def remove(options: Options, topology: Path, node: str, *, yes: str | None) -> i
     loaded = load(topology)
     chosen = named(loaded, node)
     roles = [role(loaded) for role in discover().values()]
-    found, why_not = asyncio.run(_consent(options, loaded, roles, chosen, yes))
-    if why_not:
-        click.echo(f"error: {why_not}", err=True)
-        return 1
+    found = asyncio.run(_consent(options, loaded, roles, chosen, yes))
     job = converge.Job(
         "remove",
         loaded,
@@ -152,8 +150,8 @@ def with_silent(cluster: "Cluster", node: "Node", why: "HostError | None") -> "C
 
 async def _consent(
     options: Options, topology: "Topology", roles: "Sequence[Role]", node: "Node", yes: str | None
-) -> "tuple[Found, str]":
-    """What would leave, and why it may not ("" when the operator has named the node)."""
+) -> Found:
+    """What would leave. Raises UsageError unless the operator has named the node."""
     from meshctl.lifecycle.removing import held
     from meshctl.lifecycle.replacing import claims
 
@@ -161,7 +159,8 @@ async def _consent(
         holds = {} if missing else await held(roles, node, cluster)
         found = Found(holds, await claims(roles, node, cluster), missing)
         click.echo("\n".join(show(topology, node, found)), err=True)
-        return found, await refusal(node.name, yes, "go on", "host")
+        await insist(node.name, yes, "go on", "host")
+        return found
 
 
 @asynccontextmanager
@@ -191,19 +190,13 @@ def show(topology: "Topology", node: "Node", found: Found) -> Iterator[str]:
     name = node.name
     if found.missing:
         yield f"{name} does not answer: {topology.cluster} would forget it, for ever:"
-        yield from _lines(found.claims)
+        yield from by_layer(found.claims)
         return
     if found.held:
         yield f"{name} leaves {topology.cluster}: its data and instances move to the others, then it loses for ever:"
-        yield from _lines(found.held)
+        yield from by_layer(found.held)
     if found.claims:
         yield f"{topology.cluster} forgets of {name}:"
-        yield from _lines(found.claims)
+        yield from by_layer(found.claims)
     if not found.held and not found.claims:
         yield f"{name} holds nothing of {topology.cluster}, and is counted nowhere."
-
-
-def _lines(by_layer: Mapping[str, list[str]]) -> Iterator[str]:
-    for layer, what in by_layer.items():
-        yield f"  {layer}"
-        yield from (f"    {line}" for line in what)

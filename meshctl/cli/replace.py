@@ -145,9 +145,14 @@ def show(topology: "Topology", node: "Node", claims: Mapping[str, list[str]]) ->
     """What is about to happen, for people."""
     if claims:
         yield f"{topology.cluster} counts, and would forget for ever, of {node.name}'s old machine:"
-        for layer, what in claims.items():
-            yield f"  {layer}"
-            yield from (f"    {line}" for line in what)
+        yield from by_layer(claims)
     else:
         yield f"{topology.cluster} counts nothing of {node.name} that the machine in its place lacks."
     yield f"Then the machine at {node.management} is made {node.name}, as by bootstrap."
+
+
+def by_layer(what: Mapping[str, list[str]]) -> Iterator[str]:
+    """What the layers have, for people."""
+    for layer, lines in what.items():
+        yield f"  {layer}"
+        yield from (f"    {line}" for line in lines)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from meshctl.cli.main import run
-from meshctl.cli.naming import refusal
 from meshctl.cli.unlock import Outcome, _afterwards, as_json, broken, show
 from meshctl.errors import ConnectError
 from meshctl.host.fake import FakeHost
@@ -32,15 +31,6 @@ def test_the_holder_is_shown_once() -> None:
         "  hosts    node1, node2",
     ]
     assert list(show("triangle", {})) == ["Nobody holds the lock of triangle."]
-
-
-@pytest.mark.parametrize(
-    ("yes", "says"), [("triangle", ""), ("square", "is called triangle"), (None, "--yes triangle")]
-)
-async def test_only_the_clusters_name_breaks(yes: str | None, says: str) -> None:
-    why_not = await refusal("triangle", yes, "break the lock")  # without a terminal, as under pytest
-    assert says in why_not
-    assert bool(why_not) is bool(says)
 
 
 def test_outcomes() -> None:
