@@ -44,7 +44,7 @@ BREAKING = ("  - node1:eth1 <-> node2:eth2", '  - {cable: "node1:eth1 <-> node2:
 
 def links(lab: Lab, topology: str) -> int:
     """Changes made by the links layer and what it needs."""
-    report = lab.report("bootstrap", topology, "--only", "links", "--yes")
+    report = lab.report("bootstrap", topology, "--only", "wiring", "links", "--yes")
     assert report["ok"], report["problems"]
     changed: int = report["changed"]
     return changed
@@ -72,7 +72,7 @@ def test_another_renderer_takes_over_without_a_gap(lab: Lab, folder: Path) -> No
     """ifupdown itself isn't on the hosts: what is tried is the change, not the next boot."""
     other = variant(folder, "ifupdown", IFUPDOWN, BRIDGE)
     before = lab.ssh("node2", ADDRESSES)
-    refused = lab.call("bootstrap", other, "--only", "links", "--yes")
+    refused = lab.call("bootstrap", other, "--only", "wiring", "links", "--yes")
     assert refused.returncode != 0
     assert "does not read" in refused.stdout + refused.stderr
     lab.ssh(
@@ -94,12 +94,12 @@ def test_another_renderer_takes_over_without_a_gap(lab: Lab, folder: Path) -> No
 
 def test_dead_man_switch_guards_the_other_renderer_as_well(lab: Lab, folder: Path) -> None:
     """Node2 loses its way to us; the file, the addresses and the bridge are as before afterwards."""
-    lab.ok("bootstrap", variant(folder, "plain", IFUPDOWN), "--only", "links", "--yes")
+    lab.ok("bootstrap", variant(folder, "plain", IFUPDOWN), "--only", "wiring", "links", "--yes")
     look = f"cat {INTERFACES}; {ADDRESSES}; ip -o link | awk '{{ print $2 }}' | sort"
     before = lab.ssh("node2", look)
     assert "br-up" not in before
     breaking = variant(folder, "breaking", IFUPDOWN, BRIDGE, BREAKING)
-    done = lab.call("bootstrap", breaking, "--only", "links", "--yes")
+    done = lab.call("bootstrap", breaking, "--only", "wiring", "links", "--yes")
     assert done.returncode == 4
     said = done.stdout + done.stderr
     assert f"restored {INTERFACES}" in said
@@ -111,7 +111,7 @@ def test_back_to_networkd(lab: Lab) -> None:
     """With `auto` a host keeps what it has; the topology's word moves it."""
     text = Path(ROOT, TRIANGLE).read_text()
     assert "renderer" not in text
-    lab.ok("bootstrap", lab.topology, "--only", "links", "--yes")
+    lab.ok("bootstrap", lab.topology, "--only", "wiring", "links", "--yes")
     assert "meshctl" in lab.ssh("node2", f"ls {INTERFACES}")
 
 
