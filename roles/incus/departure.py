@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from meshctl.cluster import Cluster
-from meshctl.errors import CommandTimeout, RefusedError, WaitError
+from meshctl.errors import CommandError, CommandTimeout, RefusedError, WaitError
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
 from meshctl.roles.absence import witness
@@ -43,6 +43,7 @@ _STATES = "/1.0/instances?recursion=1&all-projects=true"
 UNCOUNTED = 20.0
 """Seconds for Incus' database to count a removed member no more."""
 
+_DEAD = "Offline"
 _REMOTE = frozenset({"ceph", "cephfs"})
 """Drivers of pools that outlive a host."""
 
@@ -161,18 +162,18 @@ async def _stale(node: Node, host: Host, other: Host) -> bool:
 
 
 async def _silent(host: Host) -> str:
-    """Without a leader, as for half a minute after its death, every question blocks."""
+    """Without a leader, as for half a minute after its death, every question blocks; then all look Offline at first."""
     try:
-        told = await host.query(incusapi.query(incusapi.MEMBERS), timeout=incusapi.READ, ok=None)
-    except CommandTimeout as error:
+        seen = await incusapi.read(host, incusapi.MEMBERS, incusapi.members)
+    except (CommandError, CommandTimeout) as error:
         return error.message
-    return "" if told.ok else told.stderr.strip() or f"it exited with {told.status}"
+    return "all members look Offline" if {member.status for member in seen.values()} == {_DEAD} else ""
 
 
 async def _offline(node: Node, other: Host) -> None:
     async def alive() -> str:
         seen = await incusapi.read(other, incusapi.MEMBERS, incusapi.members)
-        return "" if node.name not in seen or seen[node.name].status == "Offline" else seen[node.name].status
+        return "" if node.name not in seen or seen[node.name].status == _DEAD else seen[node.name].status
 
     try:
         await other.until(f"{node.name} being offline in Incus", patiently(alive), timeout=DYING)

@@ -107,6 +107,16 @@ async def test_nothing_is_lost_while_nobody_can_take_it_over(incus: World, tmp_p
     assert list(incus.members) == ["node1", "node2", "node3"]
 
 
+async def test_a_member_is_not_dead_because_all_look_dead(incus: World, tmp_path: Path) -> None:
+    """For some seconds after a leader's death Incus calls every member Offline, also those that live."""
+    incus.status |= {"node1": "Offline", "node2": "Offline"}
+    there, mesh = cluster(incus, tmp_path)
+    with pytest.raises(WaitError) as caught:
+        await departure.forget(NODE3, there, mesh)
+    assert caught.value.seen == "all members look Offline"
+    assert list(incus.members) == ["node1", "node2", "node3"]
+
+
 async def test_a_successor_that_has_joined_stays(incus: World, tmp_path: Path) -> None:
     there, mesh = cluster(incus, tmp_path, FakeHost(name="node3").on("test -e *"))
     assert await departure.claims(NODE3, there, mesh) == []
