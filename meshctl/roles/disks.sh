@@ -14,14 +14,23 @@ disk() {
 }
 
 # Who has a disk open. The kernel is asked for an exclusive opening, which it refuses for what is mounted, swap, or part
-# of an array or a pool; processes (an OSD, a virtual machine) are found by their file descriptors.
+# of an array or a pool; processes (an OSD, a virtual machine) are found by their file descriptors. Who is gone at one of
+# several looks only reads it for a moment: udev does, and so does the look of another role at the same time.
 users() {
     [ -b "$1" ] || return 0
     section users "$1"
+    for _ in 1 2 3 4 5; do
+        found=$(holders "$1")
+        [ -n "$found" ] || return 0
+        sleep 0.2
+    done
+    echo "$found"
+}
+
+holders() {
     wipefs --all --no-act "$1" >/dev/null 2>&1 || echo "kernel 0"
     real=$(readlink -f "$1")
     case $real in *[0-9]) part=p ;; *) part= ;; esac
-    find /proc/[0-9]*/fd '(' -lname "$real" -o -lname "$real$part[0-9]*" ')' | cut -d/ -f3 | sort -u |
-        while read -r pid; do echo "$(cat "/proc/$pid/comm") $pid"; done
+    find /proc/[0-9]*/fd '(' -lname "$real" -o -lname "$real$part[0-9]*" ')' 2>/dev/null | cut -d/ -f3 | sort -u |
+        while read -r pid; do echo "$(cat "/proc/$pid/comm" 2>/dev/null) $pid"; done
 }
-
