@@ -1,7 +1,7 @@
 """Incus before and after an absence: instances move away or stop as their owners said, then the daemon hands over."""
 
 from meshctl.cluster import Cluster
-from meshctl.errors import CommandTimeout
+from meshctl.errors import CommandError, CommandTimeout
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
 from meshctl.roles.absence import GOODBYE, RETURN, witness
@@ -23,12 +23,13 @@ async def drain(node: Node, host: Host, cluster: Cluster) -> None:
     Incus' database changes its leader in an orderly way only while the network is there.
     """
     other = witness(node, cluster)
+    await other.until("Incus' database", lambda: silent(other), timeout=GOODBYE)
     if await _member(other, node) == "Online":
         argv = ["incus", "cluster", "evacuate", "-q", "--force", node.name]
         await other.run(argv, reason="its instances move, or stop where the owner said so", timeout=EVACUATION)
     if any(unit.active for unit in (await units(host, *UNITS)).values()):
         await host.run(["systemctl", "stop", *UNITS], reason="another member leads the database", timeout=GOODBYE)
-    await other.until("Incus' database", lambda: _silent(other), timeout=GOODBYE)
+    await other.until("Incus' database", lambda: silent(other), timeout=GOODBYE)
 
 
 async def restore(node: Node, host: Host, cluster: Cluster) -> None:
@@ -40,7 +41,7 @@ async def restore(node: Node, host: Host, cluster: Cluster) -> None:
         argv = ["systemctl", "start", *sorted(wanted, reverse=True), "incus.service"]
         await host.run(argv, reason="Incus does not run", timeout=RETURN)
     other = witness(node, cluster)
-    await host.until("Incus", lambda: _silent(host), timeout=RETURN)
+    await host.until("Incus", lambda: silent(host), timeout=RETURN)
     if await _member(host, node) == "Evacuated":
         argv = ["incus", "cluster", "restore", "-q", "--force", node.name]
         await host.run(argv, reason="its instances come back", timeout=EVACUATION)
@@ -57,9 +58,10 @@ async def _member(host: Host, node: Node) -> str:
     return seen[node.name].status if node.name in seen else "no member"
 
 
-async def _silent(host: Host) -> str:
+async def silent(host: Host) -> str:
+    """Without a leader, as for half a minute after its death, every question blocks; then all look Offline at first."""
     try:
-        answer = await host.query(incusapi.query(incusapi.MEMBERS), timeout=incusapi.READ, ok=None)
-    except CommandTimeout as error:
+        seen = await incusapi.read(host, incusapi.MEMBERS, incusapi.members)
+    except (CommandError, CommandTimeout) as error:
         return error.message
-    return "" if answer.ok else answer.stderr.strip() or f"it exited with {answer.status}"
+    return "all members look Offline" if {member.status for member in seen.values()} == {"Offline"} else ""

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from meshctl.cluster import Cluster
-from meshctl.errors import CommandError, CommandTimeout, RefusedError, WaitError
+from meshctl.errors import RefusedError, WaitError
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
 from meshctl.roles.absence import witness
@@ -19,6 +19,7 @@ from meshctl.roles.parsing import parser, understand
 from meshctl.topology import Node
 
 from . import joining
+from .absence import silent
 
 USES = frozenset({"ovn", "ceph_osd"})
 """Instances that start elsewhere need both, without their dead members."""
@@ -43,7 +44,6 @@ _STATES = "/1.0/instances?recursion=1&all-projects=true"
 UNCOUNTED = 20.0
 """Seconds for Incus' database to count a removed member no more."""
 
-_DEAD = "Offline"
 _REMOTE = frozenset({"ceph", "cephfs"})
 """Drivers of pools that outlive a host."""
 
@@ -154,26 +154,17 @@ async def _post(host: Host, method: str, path: str, body: Mapping[str, object], 
 
 async def _stale(node: Node, host: Host, other: Host) -> bool:
     """Whether a member is listed that the machine in its place isn't."""
-    await other.until("Incus' database", lambda: _silent(other), timeout=DYING)
+    await other.until("Incus' database", lambda: silent(other), timeout=DYING)
     if node.name not in await incusapi.read(other, incusapi.MEMBERS, incusapi.members):
         return False
     found = await answer(host, ["test", "-e", "/var/lib/incus/cluster.crt"])
     return found is None or not found.ok
 
 
-async def _silent(host: Host) -> str:
-    """Without a leader, as for half a minute after its death, every question blocks; then all look Offline at first."""
-    try:
-        seen = await incusapi.read(host, incusapi.MEMBERS, incusapi.members)
-    except (CommandError, CommandTimeout) as error:
-        return error.message
-    return "all members look Offline" if {member.status for member in seen.values()} == {_DEAD} else ""
-
-
 async def _offline(node: Node, other: Host) -> None:
     async def alive() -> str:
         seen = await incusapi.read(other, incusapi.MEMBERS, incusapi.members)
-        return "" if node.name not in seen or seen[node.name].status == _DEAD else seen[node.name].status
+        return "" if node.name not in seen or seen[node.name].status == "Offline" else seen[node.name].status
 
     try:
         await other.until(f"{node.name} being offline in Incus", patiently(alive), timeout=DYING)
