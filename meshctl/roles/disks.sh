@@ -14,15 +14,16 @@ disk() {
 }
 
 # Who has a disk open. The kernel is asked for an exclusive opening, which it refuses for what is mounted, swap, or part
-# of an array or a pool; processes (an OSD, a virtual machine) are found by their file descriptors. Who is gone at one of
-# several looks only reads it for a moment: udev does, and so does the look of another role at the same time.
+# of an array or a pool; processes (an OSD, a virtual machine) are found by their file descriptors. Who is not there at
+# each of several looks only reads it for a moment: udev does, and so does the look of another role at the same time.
 users() {
     [ -b "$1" ] || return 0
     section users "$1"
-    for _ in 1 2 3 4 5; do
-        found=$(holders "$1")
+    found=$(holders "$1")
+    for _ in 1 2 3; do
         [ -n "$found" ] || return 0
         sleep 0.2
+        found=$(echo "$found" | grep -Fx -e "$(holders "$1")") || return 0
     done
     echo "$found"
 }
