@@ -127,7 +127,9 @@ class _Way:
         login = self.logins.get(node.name)
         ssh: Ssh = (login.ssh if login else self.topology.ssh).model_copy(update=limit)
         reach = partial(connect, node, ssh, open_socket=self.open_socket, usual=self.topology.timeouts.command)
-        return reach(known) if login is None else reach(login.trusting(known), stated=login.stated)
+        if login is None:
+            return reach(known)
+        return reach(login.trusting(known), stated=login.stated, keepalive=login.keepalive)
 
 
 def _way(topology: Topology, options: Options, state: StateFolder) -> _Way:

@@ -10,7 +10,7 @@ from meshctl.errors import AuthError, ConnectError, HostError, MeshctlError
 from meshctl.host import quoting
 from meshctl.host.base import RUN_TIMEOUT
 from meshctl.host.channel import Channels
-from meshctl.host.dial import Dialer, OpenSocket, open_socket
+from meshctl.host.dial import KEEPALIVE, Dialer, OpenSocket, open_socket
 from meshctl.host.identity import TOPOLOGY, Stated
 from meshctl.host.known_hosts import KnownHosts
 from meshctl.host.ssh import SshHost
@@ -43,13 +43,14 @@ async def connect(
     open_socket: OpenSocket = open_socket,
     stated: Stated = TOPOLOGY,
     usual: float = RUN_TIMEOUT,
+    keepalive: float = KEEPALIVE,
 ) -> SshHost:
     """A host, connected and able to become root; `usual` as SshHost has it.
 
     Tries for `ssh.connect_timeout` seconds while the host may be booting. Raises ConnectError when it doesn't answer,
     HostKeyError when it is not known to be the right one, AuthError when it lets us not in or not become root.
     """
-    return await _connect(node, Dialer(ssh, known_hosts, open_socket, stated=stated), usual)
+    return await _connect(node, Dialer(ssh, known_hosts, open_socket, keepalive, stated), usual)
 
 
 async def connect_all(
@@ -65,7 +66,7 @@ async def connect_all(
     """
     shared = Dialer(topology.ssh, known_hosts, open_socket)
     own = {
-        name: Dialer(login.ssh, login.trusting(known_hosts), open_socket, stated=login.stated)
+        name: Dialer(login.ssh, login.trusting(known_hosts), open_socket, login.keepalive, login.stated)
         for name, login in (logins or {}).items()
     }
     tasks = [

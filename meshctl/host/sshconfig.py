@@ -1,7 +1,8 @@
 """An OpenSSH client configuration as the way to the hosts: what `vagrant ssh-config` prints, or one's own.
 
-Of the many options those count that say where a host is and who logs in: HostName, Port, User, IdentityFile,
-ConnectTimeout, UserKnownHostsFile and StrictHostKeyChecking. Patterns, Match and Include work as in ssh_config(5).
+Of the many options those count that say where a host is, who logs in, and how patiently: HostName, Port, User,
+IdentityFile, ConnectTimeout, ServerAliveInterval, UserKnownHostsFile and StrictHostKeyChecking. Patterns, Match and
+Include work as in ssh_config(5).
 """
 
 import getpass
@@ -14,6 +15,7 @@ from asyncssh.config import SSHClientConfig, SSHConfig
 from pydantic import ValidationError
 
 from meshctl.errors import UsageError
+from meshctl.host.dial import KEEPALIVE
 from meshctl.host.identity import Stated
 from meshctl.host.known_hosts import KnownHosts
 from meshctl.topology.document import Ssh
@@ -45,6 +47,8 @@ class Login:
     stated: Stated
     known_hosts: tuple[Path, ...] = ()
     accept_new: bool = False
+    keepalive: float = KEEPALIVE
+    """Seconds of silence before asking whether the peer is alive."""
 
     def trusting(self, known_hosts: KnownHosts) -> KnownHosts:
         """The cluster's records, and what the configuration says about host keys. Changed keys are refused as ever."""
@@ -98,6 +102,7 @@ def _login(path: Path, node: Node, ssh: Ssh, config: SSHConfig) -> Login:
         Stated("IdentityFile", "User", "Port", str(path)),
         tuple(Path(name).expanduser() for name in _strings(config.get("UserKnownHostsFile")) if name != "/dev/null"),
         str(config.get("StrictHostKeyChecking", "ask")).lower() in _BELIEVE,
+        _seconds(config.get("ServerAliveInterval")) or KEEPALIVE,
     )
 
 
@@ -116,6 +121,10 @@ def _ssh(path: Path, node: Node, ssh: Ssh, config: SSHConfig) -> Ssh:
         fault = error.errors()[0]
         option = _OURS[str(fault["loc"][0])]
         raise UsageError(f"--ssh-config {path}: {option} of {node.name}: {fault['msg']}") from None
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, int) and value > 0 else 0.0
 
 
 def _strings(value: object) -> list[str]:

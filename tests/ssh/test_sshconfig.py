@@ -11,6 +11,7 @@ from meshctl.cli.options import Options
 from meshctl.cli.reach import answering, connected, reachable
 from meshctl.errors import AuthError, HostKeyError, UsageError
 from meshctl.host.connect import HostsUnreachableError
+from meshctl.host.dial import KEEPALIVE
 from meshctl.host.known_hosts import KnownHosts
 from meshctl.host.sshconfig import logins
 from meshctl.state import StateFolder
@@ -146,6 +147,9 @@ def test_what_the_file_leaves_open_is_the_topologys(tmp_path: Path) -> None:
     by_address = logins(one(tmp_path, "Host 172.31.0.*\n  User admin\n"), TRIANGLE.nodes, ssh)
     assert by_address["node2"].ssh.user == "admin"
     assert not found["node1"].accept_new
+    assert found["node1"].keepalive == KEEPALIVE
+    slow = logins(one(tmp_path, "Host *\n  User root\n  ServerAliveInterval 20\n"), TRIANGLE.nodes, ssh)
+    assert slow["node3"].keepalive == 20
 
 
 def test_of_several_keys_the_first_that_is_there(tmp_path: Path) -> None:

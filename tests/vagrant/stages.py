@@ -17,11 +17,13 @@ POOL = "remote"
 _IMAGE_SCRIPT = (ROOT / "roles/smoke/image.sh").read_text()
 _RETURN_SECONDS = 1800
 
+PATIENCE = "\nHost *\n  ServerAliveInterval 30\n  ConnectTimeout 120\n"
+
 
 def up(machines: Machines) -> str:
     """All machines run, and their SSH configuration is written down."""
     machines.vagrant("up", "--provider=libvirt")
-    machines.ssh_config.write_text(machines.vagrant("ssh-config", seconds=300))
+    _write_down(machines)
     kernels = {machines.on(name, "uname", "-r").strip() for name in machines.names}
     return f"{len(machines.names)} machines, Linux {', '.join(sorted(kernels))}"
 
@@ -106,7 +108,7 @@ def power(machines: Machines) -> str:
     for name in machines.names:
         machines.vagrant("halt", "--force", name, seconds=300)
     machines.vagrant("up", "--provider=libvirt", "--no-provision")
-    machines.ssh_config.write_text(machines.vagrant("ssh-config", seconds=300))
+    _write_down(machines)
     topology = str(_two_disks(machines))
 
     def unhealthy() -> str:
@@ -122,6 +124,11 @@ def power(machines: Machines) -> str:
 STAGES: dict[str, Callable[[Machines], str]] = {
     stage.__name__: stage for stage in (up, bootstrap, classes, datapath, evacuate, again, reboot, power)
 }
+
+
+def _write_down(machines: Machines) -> None:
+    """Where the machines are, and that an emulated one may be silent for a while."""
+    machines.ssh_config.write_text(machines.vagrant("ssh-config", seconds=300) + PATIENCE)
 
 
 def _two_disks(machines: Machines) -> Path:
