@@ -1,6 +1,7 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
 """`replace`: whose machine the new one is, what the cluster still counts of the old one, and then both in one run."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,14 +132,24 @@ async def _consent(
 
 
 def matching(fingerprint: str | None) -> "Confirm | None":
-    """Says yes to the key with this fingerprint, and to no other; None where the operator has stated none."""
+    """Says yes to the key with this fingerprint, and to no other; asks where none was stated, if somebody can answer."""
     if fingerprint is None:
-        return None
+        return _asked if sys.stdin.isatty() and sys.stderr.isatty() else None
 
     async def same(_node: "Node", shown: str) -> bool:
         return shown == fingerprint
 
     return same
+
+
+async def _asked(node: "Node", shown: str) -> bool:
+    from meshctl.cli.reach import typed_line
+
+    click.echo(
+        f"The machine at {node.management} shows the SSH host key {shown}; none is on record, or another.", err=True
+    )
+    click.echo(f"Is it the one that the console of {node.name}'s new machine shows? [y/N] ", err=True, nl=False)
+    return (await typed_line()).strip().lower() in {"y", "yes"}
 
 
 def show(topology: "Topology", node: "Node", claims: Mapping[str, list[str]]) -> Iterator[str]:

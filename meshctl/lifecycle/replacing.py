@@ -10,11 +10,12 @@ from meshctl.cluster import Cluster
 from meshctl.errors import RefusedError
 from meshctl.events import Kind, Step
 from meshctl.host.base import Host
+from meshctl.host.wait import until
 from meshctl.lifecycle.layers import bottom_up
 from meshctl.lifecycle.phases import Phase
 from meshctl.plan import Plan, bootstrap_plan
 from meshctl.roles.base import Role
-from meshctl.roles.departure import answer
+from meshctl.roles.departure import DYING, answer, patiently
 from meshctl.topology import Node, Topology
 
 GONE = "gone"
@@ -98,11 +99,22 @@ def rebuilding(topology: Topology, roles: Sequence[Role], node: Node) -> Plan:
 
 
 async def claims(roles: Sequence[Role], node: Node, cluster: Cluster) -> Mapping[str, list[str]]:
-    """By layer, in an owner's words, what the cluster counts as the node's and the machine in its place lacks."""
+    """By layer, in an owner's words, what the cluster counts as the node's and the machine in its place lacks.
+
+    Asked again while nobody answers: whoever led may just have died. Raises WaitError when that doesn't end.
+    """
     asked = able(roles, "claims")
-    host = cluster.host(node)
-    found = await asyncio.gather(*(departure.claims(node, host, cluster) for _, departure in asked))
-    return {role.name: what for (role, _), what in zip(asked, found, strict=True) if what}
+    found: dict[str, list[str]] = {}
+
+    async def one(role: Role, departure: ModuleType) -> None:
+        async def look() -> str:
+            found[role.name] = await departure.claims(node, cluster.host(node), cluster)
+            return ""
+
+        await until(f"an answer about {role.name}", patiently(look), timeout=DYING)
+
+    await asyncio.gather(*(one(role, departure) for role, departure in asked))
+    return {role.name: found[role.name] for role, _ in asked if found[role.name]}
 
 
 def able(roles: Sequence[Role], ability: str) -> list[tuple[Role, ModuleType]]:

@@ -2,16 +2,17 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from meshctl.errors import RefusedError
 from meshctl.host.fake import FakeHost
-from meshctl.lifecycle.replacing import Gone, forgetting, rebuilding
+from meshctl.lifecycle.replacing import Gone, claims, forgetting, rebuilding
 from meshctl.plan import bootstrap_plan
 from meshctl.roles.discovery import discover
 from tests.roles import golden
-from tests.roles.absencehost import cluster_of
+from tests.roles.absencehost import AbsenceHost, cluster_of
 from tests.roles.departurehost import Nobody
 
 TRIANGLE = golden.topology("triangle")
@@ -32,6 +33,21 @@ def test_what_instances_need_is_whole_before_they_go_on_elsewhere() -> None:
         ("incus", "incus_network"),
     ):
         assert order.index(first) < order.index(second)
+
+
+async def test_layers_that_have_just_lost_a_leader_are_asked_again(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def status(_command: dict[str, Any]) -> Any:
+        asked.append("quorum_status")
+        if len(asked) < 3:
+            return "no quorum yet"  # a refusal
+        return {"monmap": {"mons": [{"name": name} for name in ("node1", "node2", "node3")]}, "quorum_names": []}
+
+    staying = [AbsenceHost(name=name, ceph={"quorum_status": status}) for name in ("node1", "node2")]
+    mesh = cluster_of(TRIANGLE, [*staying, Nobody(name="node3")], tmp_path)
+    found = await claims([role for role in ROLES if role.name == "ceph_mon"], NODE3, mesh)
+    assert (found, len(asked)) == ({"ceph_mon": ["monitor node3 of Ceph"]}, 3)
 
 
 def test_whoever_needs_osds_waits_for_their_copies() -> None:
