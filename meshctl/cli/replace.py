@@ -132,7 +132,7 @@ async def _consent(
 
 
 def matching(fingerprint: str | None) -> "Confirm | None":
-    """Says yes to the key with this fingerprint, and to no other; asks where none was stated, if somebody can answer."""
+    """Says yes to the key with this fingerprint alone; where none was stated, asks if there is a terminal."""
     if fingerprint is None:
         return _asked if sys.stdin.isatty() and sys.stderr.isatty() else None
 
