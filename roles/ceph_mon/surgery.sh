@@ -6,7 +6,7 @@ unit=ceph-mon@$name.service
 systemctl stop "$unit"
 install -d -m 0700 "$2"
 cp -a --reflink=auto -- "$store" "$copy.draft"
-mv -- "$copy.draft" "$copy"
+mv -T -- "$copy.draft" "$copy"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chown ceph:ceph "$work"

@@ -8,7 +8,7 @@ systemctl kill --kill-whom=main -s KILL incus.service 2>/dev/null || :
 systemctl stop incus.socket incus.service
 install -d -m 0700 "$2"
 cp -a --reflink=auto -- "$home/database" "$copy.draft"
-mv -- "$copy.draft" "$copy"
+mv -T -- "$copy.draft" "$copy"
 others=$(python3 - "$home/database/local.db" "$own" <<'PYTHON'
 import sqlite3, sys
 db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)

@@ -5,7 +5,7 @@ set -eu
 file=$1 address=$2 copy=$3/$(date -u +%Y%m%dT%H%M%SZ)-$(basename "$1")
 install -d -m 0700 "$3"
 cp -p -- "$file" "$copy.draft"
-mv -- "$copy.draft" "$copy"
+mv -T -- "$copy.draft" "$copy"
 rm -f -- "$file.alone" "$file.draft"
 ovsdb-tool cluster-to-standalone "$file.alone" "$file"
 ovsdb-tool create-cluster "$file.draft" "$file.alone" "$address"
