@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from meshctl.cluster import Cluster
-from meshctl.errors import RefusedError, WaitError
+from meshctl.errors import CommandError, HostError, RefusedError, WaitError
 from meshctl.host.base import Host
 from meshctl.roles import incusapi
 from meshctl.roles.absence import witness
@@ -19,28 +19,19 @@ from meshctl.roles.parsing import parser, understand
 from meshctl.topology import Node
 
 from . import joining
-from .absence import silent
+from .absence import EVACUATION, silent
 
 USES = frozenset({"ovn", "ceph_osd"})
 """Instances that start elsewhere need both, without their dead members."""
-
-EVACUATION = 1800.0
-"""Seconds for all instances of a host to move, with disks on its own pool as well."""
 
 MOVE = 300.0
 """Seconds for an instance to be taken over, or to start. Nothing is copied."""
 
 # Of an instance on a member that is offline the API tells the name and nothing else (seen in 6.0.4).
-_INSTANCES = (
-    "incus",
-    "admin",
-    "sql",
-    "global",
-    "--format",
-    "json",
-    Path(__file__).with_name("instances.sql").read_text(),
-)
+_SQL = Path(__file__).with_name("instances.sql").read_text()
+_INSTANCES = ("incus", "admin", "sql", "global", "--format", "json", _SQL)
 _STATES = "/1.0/instances?recursion=1&all-projects=true"
+
 UNCOUNTED = 20.0
 """Seconds for Incus' database to count a removed member no more."""
 
@@ -89,7 +80,7 @@ async def forget(node: Node, host: Host, cluster: Cluster) -> None:
     other = witness(node, cluster)
     if await _stale(node, host, other):
         await _offline(node, other)
-        await _save(node, other)
+        await _save(node, other, cluster)
         argv = ["incus", "cluster", "remove", node.name, "--force", "--yes"]
         await other.run(argv, reason=f"{node.name} is gone for good", timeout=MOVE)
     if node.name not in await incusapi.read(other, incusapi.MEMBERS, incusapi.members):
@@ -100,6 +91,7 @@ async def leave(node: Node, host: Host, cluster: Cluster) -> None:
     """Evacuate the member, and let it leave when nothing is left there. RefusedError names what stays."""
     del host
     other = witness(node, cluster)
+    await other.until("Incus' database", lambda: silent(other), timeout=DYING)
     seen = (await incusapi.read(other, incusapi.MEMBERS, incusapi.members)).get(node.name)
     if seen is None:
         return
@@ -133,18 +125,28 @@ async def _uncount(node: Node, other: Host, cluster: Cluster) -> None:
     await joining.forget(cluster.topology, node, other)
 
 
-async def _save(node: Node, other: Host) -> None:
+async def _save(node: Node, other: Host, cluster: Cluster) -> None:
     """Take over what is on Ceph, and start what ran: Incus notes that, also for the run after a killed one."""
     everywhere, remote = await _instances(other), await _remote(other)
     saved = [one for one in everywhere if one.member == node.name and one.survives(remote)]
     targets = await _online(other) if saved else []
+    if saved and not targets:
+        raise HostError(other.name, "no member of Incus is online to take instances over", advice="incus cluster list")
     for one, target in zip(saved, cycle(targets), strict=False):
         await _post(other, "POST", one.path(target=target), _MOVE_BODY, f"{node.name} is gone, its disks are not")
     ran = {(one.project, one.name) for one in everywhere if one.running and one.survives(remote)}
     states = await incusapi.read(other, _STATES, statuses)
     for one in await _instances(other):
         if states.get((one.project, one.name)) == "Stopped" and (one.project, one.name) in ran:
-            await _post(other, "PUT", one.path("/state"), _START_BODY, "it ran when its host was lost")
+            await _start(one, other, cluster)
+
+
+async def _start(one: Instance, other: Host, cluster: Cluster) -> None:
+    """One that doesn't start is a matter of its own: the others and the member go on."""
+    try:
+        await _post(other, "PUT", one.path("/state"), _START_BODY, "it ran when its host was lost")
+    except CommandError as error:
+        cluster.note(f"instance {one.name} ({one.project}) is on {one.member} now, and does not start: {error.message}")
 
 
 async def _post(host: Host, method: str, path: str, body: Mapping[str, object], reason: str) -> None:

@@ -55,6 +55,8 @@ class World:
     config: dict[str, str] = field(default_factory=dict)
     devices: dict[str, dict[str, str]] = field(default_factory=dict)
     instances: list[Json] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    """Instances that don't start."""
     projects: dict[str, dict[str, str]] = field(default_factory=lambda: {"default": {}})
     failing: dict[str, str] = field(default_factory=dict)
     """Pools and networks that come out Errored once, and what the daemon says."""
@@ -181,6 +183,8 @@ class World:
                 assert body == {"migration": True, "live": False}
                 self._instance(name).update(location=parse_qs(query)["target"][0], status="Stopped")
             case "PUT", ["instances", name, "state"]:
+                if name in self.broken:
+                    raise Refused("Failed to start")
                 self._instance(name).update(status={"start": "Running"}[body["action"]])
             case "PATCH", []:
                 self.config.update(body["config"])

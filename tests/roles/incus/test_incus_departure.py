@@ -1,5 +1,6 @@
 """A member of Incus that is gone for good."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,16 @@ async def test_a_member_is_not_dead_because_all_look_dead(incus: World, tmp_path
         await departure.forget(NODE3, there, mesh)
     assert caught.value.seen == "all members look Offline"
     assert list(incus.members) == ["node1", "node2", "node3"]
+
+
+async def test_an_instance_that_does_not_start_is_told_of_and_stops_nobody(incus: World, tmp_path: Path) -> None:
+    there, mesh = cluster(incus, tmp_path)
+    incus.broken.add("web")
+    notes: list[str] = []
+    await departure.forget(NODE3, there, replace(mesh, note=notes.append))
+    assert list(incus.members) == ["node1", "node2"]
+    (note,) = notes
+    assert note.startswith("instance web (default) is on node1 now, and does not start: ")
 
 
 async def test_a_successor_that_has_joined_stays(incus: World, tmp_path: Path) -> None:
