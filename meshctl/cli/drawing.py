@@ -13,6 +13,8 @@ from meshctl.events import State
 NARROWEST, WIDEST = 20, 200
 _NOTES = 4
 """Lines below the rows: enough for what is being waited for, few enough for a terminal of 24 lines."""
+_AROUND = _NOTES + 4
+"""Lines that are no rows of layers: title, header, legend, and the cursor's."""
 _CELL = 7
 """Icon, blank, four characters of seconds, blank."""
 
@@ -57,10 +59,11 @@ def icons_for(encoding: str) -> Icons:
     return UNICODE
 
 
-def draw(board: Board, width: int, tick: int, icons: Icons) -> Text:
-    """The whole picture; no line is wider than `width`."""
+def draw(board: Board, width: int, tick: int, icons: Icons, height: int | None = None) -> Text:
+    """The whole picture; no line is wider than `width`. While the run goes on it has no more lines than `height`."""
     width = max(NARROWEST, min(width, WIDEST))
-    lines = [_title(board), *_rows(board, width, tick, icons), *_remarks(board), *_legend(board, icons)]
+    rows = None if board.over or height is None else height - _AROUND
+    lines = [_title(board), *_rows(board, (width, rows), tick, icons), *_remarks(board), *_legend(board, icons)]
     for line in lines:
         line.truncate(width, overflow="ellipsis" if icons is UNICODE else "crop")
     return Text("\n").join(lines)
@@ -73,13 +76,18 @@ def _title(board: Board) -> Text:
     return Text.assemble((board.cluster, "bold"), f"  {board.now:.1f} s  {done} of {len(cells)} steps  {changes}")
 
 
-def _rows(board: Board, width: int, tick: int, icons: Icons) -> Iterator[Text]:
+def _rows(board: Board, size: tuple[int, int | None], tick: int, icons: Icons) -> Iterator[Text]:
+    """`size`: columns, and how many layers there is room for."""
+    width, rows = size
+    layers, done, ahead = _fitting(list(board.layers.values()), rows)
     names = max(map(len, board.layers), default=0)
     room = width - 2 - names - 2
     cell = min(12, room // (len(board.nodes) + 1))
     if cell >= _CELL:
         yield _header(board, names, cell)
-    for layer in board.layers.values():
+    if done:
+        yield Text(f"  {done} more are done", "dim")
+    for layer in layers:
         style = _STYLES[layer.state]
         row = Text.assemble((icons.of(layer.state, tick), style), " ", layer.name.ljust(names + 2))
         if cell >= _CELL:
@@ -89,6 +97,19 @@ def _rows(board: Board, width: int, tick: int, icons: Icons) -> Iterator[Text]:
         else:
             row.append_text(_counts(layer))
         yield row
+    if ahead:
+        yield Text(f"  {ahead} more are to come", "dim")
+
+
+def _fitting(layers: list[Layer], rows: int | None) -> tuple[list[Layer], int, int]:
+    """The layers that there is room for; how many finished ones were left out, and how many that haven't begun."""
+    if rows is None or len(layers) <= rows:
+        return layers, 0, 0
+    spare = len(layers) - rows + 2  # two lines say what is left out
+    done = [layer.name for layer in layers if layer.state.good][:spare]
+    ahead = [layer.name for layer in reversed(layers) if layer.state is State.WAITING][: spare - len(done)]
+    left_out = {*done, *ahead}
+    return [layer for layer in layers if layer.name not in left_out], len(done), len(ahead)
 
 
 def _header(board: Board, names: int, cell: int) -> Text:

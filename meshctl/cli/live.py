@@ -65,6 +65,6 @@ class LiveView:
         if not self._board.layers:
             return Text("connecting")
         self._drawings += 1
-        picture = draw(self._board, self._console.width, self._drawings, self._icons)
+        picture = draw(self._board, self._console.width, self._drawings, self._icons, self._console.height)
         picture.no_wrap = True
         return picture

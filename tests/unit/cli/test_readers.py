@@ -34,6 +34,18 @@ def half_way(count: int = 3, until: str = "frr.verify") -> Board:
     return board
 
 
+def test_on_a_low_terminal_what_runs_stays_in_sight() -> None:
+    lines = draw(half_way(), 60, 0, UNICODE, height=12).plain.splitlines()
+    assert len(lines) <= 12
+    assert [line.split("  ")[0].strip() for line in lines[2:5]] == ["", "⠋ frr", "· ceph_mon"]
+    assert lines[2] == "  2 more are done"
+    lines = draw(half_way(), 60, 0, UNICODE, height=11).plain.splitlines()
+    assert [lines[2], lines[3].split("  ")[0], lines[4]] == ["  2 more are done", "⠋ frr", "  2 more are to come"]
+    over = half_way()
+    over.over = True
+    assert len(draw(over, 60, 0, UNICODE, height=11).plain.splitlines()) == 7
+
+
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 @pytest.mark.parametrize("count", [1, 3, 5, 20, 90])
 def test_no_line_is_wider_than_the_terminal(width: int, count: int) -> None:
