@@ -1,6 +1,6 @@
 """VLANs and the uplink's bridge: what the kernel should have, and how it gets there.
 
-VLANs have not run here: the lab's kernel has none. Bridges have (tests/lab/test_links.py).
+VLANs have not run here: the lab's kernel has none.
 """
 
 from dataclasses import replace
