@@ -107,10 +107,7 @@ def test_dead_man_switch_guards_the_other_renderer_as_well(lab: Lab, folder: Pat
     assert lab.ssh("node2", look) == before
 
 
-def test_back_to_networkd(lab: Lab) -> None:
-    """With `auto` a host keeps what it has; the topology's word moves it."""
-    text = Path(ROOT, TRIANGLE).read_text()
-    assert "renderer" not in text
+def test_host_keeps_its_renderer_until_the_topology_says_otherwise(lab: Lab) -> None:
     lab.ok("bootstrap", lab.topology, "--only", "wiring", "links", "--yes")
     assert "meshctl" in lab.ssh("node2", f"ls {INTERFACES}")
 
