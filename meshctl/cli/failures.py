@@ -6,13 +6,16 @@ import traceback
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
 from meshctl.cli.exits import INTERRUPTED
 from meshctl.cli.output import coloured
 from meshctl.errors import MeshctlError
+
+_AGAIN = "Whatever had begun can be taken up again: run the same command."
+_DEFECT = "this is a defect of meshctl"
 
 
 def report(error: BaseException, stream: TextIO, defects: Sequence[Path] | None = None) -> int:
@@ -22,7 +25,7 @@ def report(error: BaseException, stream: TextIO, defects: Sequence[Path] | None 
     can be written, never to the operator's screen.
     """
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        _say(stream, "interrupted", "Whatever had begun can be taken up again: run the same command.")
+        _say(stream, "interrupted", _AGAIN)
         return INTERRUPTED
     if isinstance(error, click.ClickException):
         return _wrong_usage(error, stream)
@@ -37,6 +40,24 @@ def report(error: BaseException, stream: TextIO, defects: Sequence[Path] | None 
     if unexpected:
         _crashed(unexpected[0], error, stream, _defect_folders() if defects is None else defects)
     return max((leaf.exit_code for leaf in expected), default=1)
+
+
+def document(error: BaseException) -> dict[str, Any]:
+    """The same for `--output json`, where standard output has one object whatever happens."""
+    found = [_wrong(leaf) for leaf in leaves(error)]
+    codes = [leaf.exit_code for leaf in leaves(error) if isinstance(leaf, MeshctlError)]
+    code = INTERRUPTED if isinstance(error, click.Abort) else max(codes, default=1)
+    return {"ok": False, "exit_code": code, "errors": found}
+
+
+def _wrong(leaf: BaseException) -> dict[str, str]:
+    if isinstance(leaf, click.Abort):
+        return {"host": "", "what": "interrupted", "advice": _AGAIN}
+    if isinstance(leaf, click.ClickException):
+        return {"host": "", "what": leaf.format_message(), "advice": ""}
+    if isinstance(leaf, MeshctlError):
+        return {"host": getattr(leaf, "host", ""), "what": _encodable(leaf.message), "advice": _encodable(leaf.advice)}
+    return {"host": "", "what": _encodable(f"{_DEFECT}: {type(leaf).__name__}: {leaf}"), "advice": ""}
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
@@ -64,7 +85,7 @@ def _crashed(leaf: BaseException, whole: BaseException, stream: TextIO, defects:
     where = _write_trace("".join(traceback.format_exception(whole)), defects)
     text = " ".join(str(leaf).split()) or "no message"
     advice = f"The full trace is in {where}; please report it." if where else "The trace could not be written anywhere."
-    _say(stream, f"this is a defect of meshctl: {type(leaf).__name__}: {text[:300]}", advice)
+    _say(stream, f"{_DEFECT}: {type(leaf).__name__}: {text[:300]}", advice)
 
 
 def _defect_folders() -> tuple[Path, ...]:

@@ -21,6 +21,7 @@ from meshctl.cli import (
     doctor,
     evacuate,
     lab,
+    output,
     plan,
     reboot,
     recover,
@@ -38,6 +39,19 @@ class _Root(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does, after `--lab` has been told apart from `--lab=NAME`; completion comes this way as well."""
         return super().parse_args(ctx, spell_out_lab(args))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; where JSON was asked for and none printed, an error is the one object on standard output."""
+        try:
+            return super().invoke(ctx)
+        except click.exceptions.Exit:
+            raise
+        except Exception as error:
+            if ctx.params["output"] == "json" and not output.emitted(ctx):
+                from meshctl.cli import failures
+
+                output.emit_json("error", failures.document(error))
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which an operator meets them."""

@@ -10,12 +10,21 @@ import click
 Style = Callable[[str, str], str]
 """(text, colour) -> text; the identity where colours are unwanted."""
 
+_EMITTED = "meshctl.emitted"
+
 
 def emit_json(command: str, content: Mapping[str, Any]) -> None:
     """One object on standard output; `schema` first, as docs/cli.md promises."""
     import json
 
     click.echo(json.dumps({"schema": f"meshctl/{command}/1", **content}, indent=2, ensure_ascii=False))
+    if context := click.get_current_context(silent=True):
+        context.meta[_EMITTED] = True
+
+
+def emitted(context: click.Context) -> bool:
+    """Whether this command line has printed its object."""
+    return _EMITTED in context.meta
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> str:

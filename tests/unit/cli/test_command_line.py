@@ -109,6 +109,26 @@ def test_validate_and_render_print_what_their_schemas_say(capsys: Captured, tmp_
         assert (tmp_path / file["node"] / file["path"].lstrip("/")).stat().st_mode & 0o7777 == int(file["mode"], 8)
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["plan"], 1),
+        (["nosuch"], 1),
+        (["--lab", "--ssh-config=x", "plan", TRIANGLE], 1),
+        (["bootstrap", "/not/there.yaml"], 3),
+        (["--lab=not-there", "status", TRIANGLE], 1),
+    ],
+)
+def test_an_error_is_an_object_too(capsys: Captured, words: list[str], code: int) -> None:
+    assert run(["-o", "json", *words]) == code
+    captured = capsys.readouterr()
+    found = check(captured.out, "meshctl/error/1")
+    assert found["exit_code"] == code
+    assert found["errors"][0]["what"] in captured.err
+    assert run(words) == code
+    assert capsys.readouterr().out == ""
+
+
 def test_faults_are_an_object_too(capsys: Captured, tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("cluster: x\nnodess: {}\n")
     assert run(["--output=json", "validate", str(tmp_path / "t.yaml")]) == 3
