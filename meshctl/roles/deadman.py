@@ -20,6 +20,7 @@ from meshctl.errors import (
     WaitError,
 )
 from meshctl.host.base import Host, Result
+from meshctl.topology import Topology
 
 SCRIPT = Path(__file__).with_name("deadman.sh").read_bytes()
 
@@ -41,6 +42,11 @@ _COMMAND = '[ -e "$0/deadman" ] || exit 3; exec sh "$0/deadman" "$@"'
 _NOT_PENDING = 3
 
 _UNREACHABLE = (TimeoutError, ConnectError, ConnectionLost, CommandTimeout)
+
+
+def deadline(topology: Topology) -> float:
+    """Seconds until a host of this cluster takes a change back: longer where a login may take longer (emulation)."""
+    return max(DEADLINE, topology.ssh.connect_timeout)
 
 
 @asynccontextmanager

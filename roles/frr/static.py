@@ -80,7 +80,8 @@ async def apply(topology: Topology, node: Node, host: Host) -> None:
     switched = await _refuse_others(node, host)
     differing, missing = await asyncio.gather(host.differing(files), _missing(topology, node, host))
     if differing or missing:
-        async with deadman.guarded(host, files, {port.nic for port in node.ports}):
+        deadline = deadman.deadline(topology)
+        async with deadman.guarded(host, files, {port.nic for port in node.ports}, deadline=deadline):
             written = await host.put(files)
             if written - {SYSCTL}:
                 await host.run(["networkctl", "reload"], reason="systemd-networkd has not read its files yet")

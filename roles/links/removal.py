@@ -22,7 +22,7 @@ async def holdings(node: Node, host: Host, cluster: Cluster) -> list[str]:
 
 async def remove(node: Node, host: Host, cluster: Cluster) -> None:
     """Remove addresses and files of all former runs, unless that cuts the host off: then the host puts them back."""
-    del node, cluster
+    del node
     if await deadman.unconfirmed(host):
         await deadman.take_back(host)
     held = await ours(host)
@@ -31,7 +31,8 @@ async def remove(node: Node, host: Host, cluster: Cluster) -> None:
     reason = "the cluster is being destroyed"
     now = understand(host.name, LOOK, links, (await host.query(LOOK)).stdout)
     paths = {holding.path for holding in held}
-    async with deadman.guarded(host, paths, {holding.device for holding in held}):
+    deadline = deadman.deadline(cluster.topology)
+    async with deadman.guarded(host, paths, {holding.device for holding in held}, deadline=deadline):
         await release(host, held, now, (), reason=reason)
         await erase(host, *paths, reason=reason)
         if netplan.PATH in paths:

@@ -82,7 +82,7 @@ class Links(Role):
             cluster.note(f"{node.name}: its links are kept by {seen.renderer.program}")
         paths = {*seen.files, *(holding.path for holding in seen.held)}
         names = {*(device.name for device in devices(node)), *(holding.device for holding in seen.stale)}
-        async with deadman.guarded(host, paths, names):
+        async with deadman.guarded(host, paths, names, deadline=deadman.deadline(self.topology)):
             await self._converge(node, host, seen)
 
     async def _converge(self, node: Node, host: Host, seen: Seen) -> None:

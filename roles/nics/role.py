@@ -81,7 +81,8 @@ class Nics(Role):
             await host.run(["rm", "-f", "--", *seen.stale], reason="these NICs are not pinned any more")
         if not (differing or renames):
             return
-        async with deadman.guarded(host, files, [*renames, *renames.values()]):
+        deadline = deadman.deadline(self.topology)
+        async with deadman.guarded(host, files, [*renames, *renames.values()], deadline=deadline):
             await host.put(files)
             if renames:
                 reason = ", ".join(f"{old} is the topology's {new}" for old, new in renames.items())

@@ -14,7 +14,11 @@ from tests.vagrant.machines import ROOT, VAGRANT, Machines, StageError
 from tests.vagrant.results import Results
 from tests.vagrant.stages import STAGES
 
-SLOW = "\n# Plain emulation is some ten times slower than a CPU.\ntimeouts: {command: 600, gate: 1200}\n"
+SLOW = """
+# Plain emulation is some ten times slower than a CPU.
+ssh: {connect_timeout: 120}
+timeouts: {command: 600, gate: 1200}
+"""
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:

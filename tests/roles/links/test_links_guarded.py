@@ -1,7 +1,7 @@
 """The links role and its dead-man switch: what is armed when, and what the operator reads afterwards."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -55,6 +55,14 @@ async def test_armed_first_and_confirmed_over_a_new_connection(mesh: Topology, k
     assert armed.endswith(" ".join(["15", *files, "--", "eth1", "eth2", "eth3", "lo"]))
     token = armed.split(f"{deadman.FOLDER} arm ")[1].split()[0]
     assert host.safeguards[1].endswith(f" confirm {token}")
+
+
+async def test_hosts_whose_login_may_take_longer_have_that_long(mesh: Topology, kernels: dict[str, Kernel]) -> None:
+    slow = replace(mesh, ssh=mesh.ssh.model_copy(update={"connect_timeout": 120}))
+    await apply(slow, kernels)
+    assert " 120 " in kernels["node1"].host.safeguards[0]
+    hasty = replace(mesh, ssh=mesh.ssh.model_copy(update={"connect_timeout": 3}))
+    assert deadman.deadline(hasty) == deadman.DEADLINE
 
 
 async def test_confirmed_only_when_networkd_has_read_the_files(mesh: Topology, kernels: dict[str, Kernel]) -> None:
