@@ -2,6 +2,7 @@
 
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def host(tmp_path: Path) -> Path:
 
 
 def run(host: Path, *members: str) -> list[str]:
-    with sqlite3.connect(host / "incus/database/local.db") as db:
+    with closing(sqlite3.connect(host / "incus/database/local.db")) as db, db:
         db.execute("CREATE TABLE raft_nodes (address TEXT)")
         db.executemany("INSERT INTO raft_nodes VALUES (?)", [(member,) for member in members])
     script = recovery._ALONE.replace("/var/lib/incus", f"{host}/incus")
