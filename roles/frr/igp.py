@@ -52,6 +52,8 @@ class Igp(ABC):
     """What makes vtysh tell of the daemon and its interfaces in JSON."""
     interfaces: ClassVar[str]
     """The one of `details` that tells of the interfaces."""
+    found: tuple[str, ...]
+    """What makes vtysh list the routes that it found, in use or not, in JSON."""
     database: ClassVar[str]
     """What shows a person who advertises what."""
     block: ClassVar[str]

@@ -145,12 +145,9 @@ def _stray(node: Node, igp: Igp, seen: Adjacency) -> Problem:
 
 
 def _bfd(topology: Topology, node: Node, seen: tuple[BfdPeer, ...]) -> Iterator[Problem]:
-    status = {(peer.nic, peer.address): peer.status for peer in seen}
-    local = {peer.nic: peer.status for peer in seen if peer.address.startswith(LINK_LOCAL)}
     for igp in speaking(topology):
         for port in node.ports:
-            end = (port.nic, str(port.peer_address.ip))
-            found = (local.get(port.nic) if igp.link_local else status.get(end)) or "no session"
+            found = _session(igp, port, seen)
             if found != "up":
                 yield Problem(
                     node.name,
@@ -160,6 +157,14 @@ def _bfd(topology: Topology, node: Node, seen: tuple[BfdPeer, ...]) -> Iterator[
                     command="vtysh -c 'show bfd peers'",
                     advice="BFD needs UDP port 3784 in both directions.",
                 )
+
+
+def _session(igp: Igp, port: Port, seen: tuple[BfdPeer, ...]) -> str:
+    """Where either version of IP would do, a session stays with the one that it had for as long as its adjacency."""
+    here = [peer for peer in seen if peer.nic == port.nic]
+    fit = [peer.status for peer in here if 6 in igp.families and peer.address.startswith(LINK_LOCAL)]  # noqa: PLR2004
+    fit += [peer.status for peer in here if 4 in igp.families and peer.address == str(port.peer_address.ip)]  # noqa: PLR2004
+    return "up" if "up" in fit else fit[0] if fit else "no session"
 
 
 def _routes(topology: Topology, node: Node, seen: tuple[Route, ...]) -> Iterator[Problem]:

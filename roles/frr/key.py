@@ -1,7 +1,7 @@
 """The key that OSPF's packets are signed with: one per cluster, in the operator's state folder and on every host.
 
 Whoever has lost the state folder finds it again on the hosts. It is never an argument, and never in what frr-reload
-logs: see `install` and the README.
+logs: see vty.load and the README.
 """
 
 import asyncio
@@ -27,9 +27,6 @@ PLACEHOLDER = "kept-in-the-operators-state-folder"
 
 _FIT = re.compile(r"[A-Za-z0-9._~+/=-]{16,128}")
 
-# A file, because vtysh forks one reader per daemon: from a pipe each gets a part only. Its exit code says nothing.
-_LOAD = 'umask 077 && f=$(mktemp) && trap \'rm -f "$f"\' EXIT && cat >"$f" && vtysh -f "$f" >/dev/null 2>&1'
-
 DIGEST = ("sh", "-c", "vtysh -c 'show running-config' | sed -n 's/^ *key-string //p' | sha256sum")
 
 
@@ -51,11 +48,6 @@ async def find(cluster: Cluster, conf: str) -> str:
         key = chance.token_hex(32)
     cluster.state.write_secret(FILE, f"{key}\n".encode())
     return key
-
-
-async def install(host: Host, chain: str, *, reason: str) -> None:
-    """Give it to a FRR that runs, before frr-reload gets to see a difference in it."""
-    await host.run(["sh", "-c", _LOAD], reason=reason, stdin=chain.encode())
 
 
 async def strangers(hosts: Mapping[str, Host]) -> dict[str, tuple[str, ...]]:

@@ -32,6 +32,7 @@ class OpenFabric(Igp):
 
     def __init__(self, *, dual: bool = False) -> None:
         self.families = frozenset({4, 6} if dual else {4})
+        self.found = tuple(f"show {ip} route openfabric json" for ip in (("ip", "ipv6") if dual else ("ip",)))
         self.link_local = dual  # fabricd prefers them for BFD as soon as it speaks IPv6
 
     def routers(self, topology: Topology, node: Node) -> frozenset[str]:

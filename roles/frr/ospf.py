@@ -22,6 +22,7 @@ class Ospf(Igp):
     neighbours: ClassVar[str] = "show ip ospf neighbor json"
     interfaces: ClassVar[str] = "show ip ospf interface json"
     details: ClassVar[tuple[str, ...]] = ("show ip ospf json", interfaces)
+    found: tuple[str, ...] = ("show ip route ospf json",)
     database: ClassVar[str] = "show ip ospf database"
     block: ClassVar[str] = "router ospf"
     avoid: ClassVar[str] = "max-metric router-lsa administrative"

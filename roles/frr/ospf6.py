@@ -22,6 +22,7 @@ class Ospf6(Igp):
     neighbours: ClassVar[str] = "show ipv6 ospf6 neighbor json"
     interfaces: ClassVar[str] = "show ipv6 ospf6 interface json"
     details: ClassVar[tuple[str, ...]] = ("show ipv6 ospf6 json", interfaces)
+    found: tuple[str, ...] = ("show ipv6 route ospf6 json",)
     database: ClassVar[str] = "show ipv6 ospf6 database"
     block: ClassVar[str] = "router ospf6"
     avoid: ClassVar[str] = "stub-router administrative"

@@ -124,6 +124,13 @@ def enabled(text: str) -> frozenset[str]:
 
 
 @parser
+def sources(text: str) -> str:
+    """Of a configuration as we render it, what gives routes the loopback as source: zebra's part of it."""
+    found = re.findall(r"^route-map meshctl-source.*?^exit$|^ip(?:v6)? protocol .*?$", text, re.MULTILINE | re.DOTALL)
+    return "".join(f"{block}\n" for block in found)
+
+
+@parser
 def routing_key(text: str) -> str:
     """The key in our key chain; "" when this configuration has none."""
     chain, number, word = _KEY_LINE

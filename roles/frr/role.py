@@ -83,7 +83,7 @@ class Frr(Role):
         vty.refuse_foreign(host, seen)
         files = self.render(node)
         if seen.active and (former := self._replaced(seen)):
-            await self._beside(node, host, seen, (files, former))
+            await self._beside(node, cluster, seen, (files, former))
             seen = await vty.observe(host)
         await self._converge(host, seen, files)
         if seen.static:
@@ -103,23 +103,32 @@ class Frr(Role):
         extra = seen.daemons - self._needed
         return [igp for igp in ALL if igp.daemon in extra and igp.families & families]
 
-    async def _beside(self, node: Node, host: Host, seen: Seen, succession: tuple[Files, list[Igp]]) -> None:
-        """Let the new protocol find its neighbours while the former one still brings the routes."""
+    async def _beside(self, node: Node, cluster: Cluster, seen: Seen, succession: tuple[Files, list[Igp]]) -> None:
+        """Let the new protocol find every host on all hosts while the former one still brings the routes."""
         files, former = succession
         if self._lacking(seen):
             both = {
                 CONF: _file(_joined(files[CONF], seen.saved or ""), secret=self.topology.ospf.signed),
                 DAEMONS: _file(_daemons([*self._igps, *former])),
             }
-            await self._converge(host, seen, both)
+            await self._converge(cluster.host(node), seen, both)
 
         async def probe() -> str:
-            look = await self._look(node, host)
-            found = {a.nic for igp in self._igps for a in look.adjacencies[igp.label] or () if a.state == igp.up}
-            lonely = sorted({port.nic for port in node.ports} - found)
-            return f"none on {', '.join(lonely)} (run bootstrap on all hosts)" if lonely else ""
+            lacking = await cluster.each(self._unfound)
+            names = [f"{name} ({', '.join(targets)})" for name, targets in lacking.items() if targets]
+            return f"not found by {'; '.join(names)} (run bootstrap on all hosts)" if names else ""
 
-        await host.until(f"neighbours of {self._igps[0].label}", probe, timeout=self.patience, every=0.3)
+        what = f"routes of {self._igps[0].label} on all hosts, as seen by {node.name},"
+        await cluster.host(node).until(what, probe, timeout=self.patience, every=0.3)
+
+    async def _unfound(self, node: Node, host: Host) -> tuple[str, ...]:
+        """The loopbacks to which the protocols have found no way yet, whether it is in use or not."""
+        argv = ["vtysh", *(word for igp in self._igps for show in igp.found for word in ("-c", show))]
+        tables = parse.answers((await host.query(argv, ok=None)).stdout)
+        known = {str(prefix).split("/")[0] for table in tables if isinstance(table, dict) for prefix in table}
+        families = {family for igp in self._igps for family in igp.families}
+        others = [other for other in self.topology.nodes if other.name != node.name]
+        return tuple(to for other in others for to, _ in loopbacks(other, node, families) if to not in known)
 
     def _lacking(self, seen: Seen) -> frozenset[str]:
         return self._needed - seen.daemons
@@ -136,7 +145,7 @@ class Frr(Role):
         if not seen.active or died or not seen.daemons & _speakers():
             await vty.restart(host, self._lacking(seen))
         elif difference := parse.differences(wanted, seen.running):
-            await self._adapt(host, wanted, seen.running)
+            await self._adapt(host, wanted, seen)
             await host.run(["systemctl", "reload", UNIT], reason=f"the running configuration {difference}")
         elif DAEMONS in written:
             await host.run(["systemctl", "reload", UNIT], reason="the list of daemons differs")
@@ -149,12 +158,14 @@ class Frr(Role):
         missing = [problem.what for problem in judge(self.topology, node, look) if "route" in problem.what]
         return "; ".join(missing)
 
-    async def _adapt(self, host: Host, wanted: str, running: str) -> None:
-        """What has to be done before frr-reload: what it can't do, and what it would do for everybody to see."""
-        await vty.clear_strangers(host, parse.strangers(wanted, running))
-        if self._key and parse.routing_key(running) != self._key:
+    async def _adapt(self, host: Host, wanted: str, seen: Seen) -> None:
+        """What has to be done before frr-reload: what it can't do, would do too late, or for everybody to see."""
+        await vty.clear_strangers(host, parse.strangers(wanted, seen.running))
+        if self._lacking(seen):  # a new daemon has routes before frr-reload gets to zebra, which then leaves them alone
+            await vty.load(host, parse.sources(wanted), reason="routes of a new daemon need their source at once")
+        if self._key and parse.routing_key(seen.running) != self._key:
             reason = "the running configuration has another routing key, or none"
-            await key.install(host, self._key_chain(), reason=reason)
+            await vty.load(host, self._key_chain(), reason=reason)
 
     async def verify(self, cluster: Cluster) -> list[Problem]:
         """Every adjacency Full on both ends and no other, BFD up, kernel routes, and pings between all loopbacks."""

@@ -17,6 +17,9 @@ OURS = ("grep", "-qs", "meshctl", CONF)
 # Starting vtysh costs more than all its answers: ask everything at once.
 RUNNING = ("vtysh", "-c", "show daemons", "-c", "show running-config")
 
+# A file, because vtysh forks one reader per daemon: from a pipe each gets a part only. Its exit code says nothing.
+_LOAD = 'umask 077 && f=$(mktemp) && trap \'rm -f "$f"\' EXIT && cat >"$f" && vtysh -f "$f" >/dev/null 2>&1'
+
 # Through a pipe, because sshd may give a command a socket as stdin, and a socket can't be opened as /dev/stdin.
 _CHECK = "cat | vtysh -C -f /dev/stdin"
 
@@ -84,6 +87,14 @@ async def clear_strangers(host: Host, lines: list[tuple[str, str]]) -> None:
     for interface, line in lines:
         argv = ["vtysh", "-c", "configure terminal", "-c", interface, "-c", parse.undone(line)]
         await host.run(argv, reason=f"the running configuration has `{interface} / {parse.redacted(line)}`")
+
+
+async def load(host: Host, lines: str, *, reason: str) -> None:
+    """Add lines to what a FRR runs that is about to be reloaded: what has to be there earlier, or unseen by frr-reload.
+
+    Whether it took them shows later, when the running configuration is compared.
+    """
+    await host.run(["sh", "-c", _LOAD], reason=reason, stdin=lines.encode())
 
 
 async def restart(host: Host, lacking: frozenset[str]) -> None:

@@ -23,6 +23,7 @@ class FrrHost(FakeHost):
         self.on("systemctl show *", "Id=frr.service\nActiveState=active\nUnitFileState=enabled\n")
         self.runs("mgmtd zebra watchfrr staticd", "frr version 10.3\nhostname x\n")
         self.on("sh -c for pattern*50-meshctl-static.conf*")
+        self.on("sh -c umask 077*vtysh -f*")
         self.on("sh -c cat | vtysh -C -f /dev/stdin")
         self.on("systemctl reset-failed frr.service")
         self.on("systemctl restart frr.service", then=self.start)

@@ -10,6 +10,7 @@ from meshctl.cluster import Cluster
 from meshctl.host.fake import FakeHost
 from meshctl.roles.frr import parse, status
 from meshctl.roles.frr.igp import Interface
+from meshctl.roles.frr.judge import Look, judge
 from meshctl.roles.frr.ospf import Ospf
 from meshctl.roles.frr.ospf6 import Ospf6
 from meshctl.roles.frr.parse import Adjacency
@@ -88,11 +89,21 @@ async def test_ipv6_is_added_to_a_running_frr_by_a_reload(mesh: Topology, tmp_pa
     host = FrrHost()
     await apply(golden.topology("triangle"), host, tmp_path)
     host.forget()
+    host.stdins.clear()
     await apply(mesh, host, tmp_path)
-    assert host.ran == ["systemctl reload frr.service"]
+    assert [line.split()[0] for line in host.ran] == ["sh", "systemctl"]
+    assert b"ipv6 protocol ospf6 route-map meshctl-source6\n" in host.stdins[0]
     host.forget()
     await apply(mesh, host, tmp_path)
     assert (host.ran, host.written) == ([], [])
+
+
+def test_either_session_will_do_for_openfabric(mesh: Topology) -> None:
+    fabric = replace(mesh, routing=Routing(protocol="openfabric"))
+    node = fabric.node("node1")
+    for address in ("fe80::2", "192.168.11.2"):
+        look = Look({"OpenFabric": ()}, (parse.BfdPeer(address, "eth1", "up"),), ())
+        assert [p.what for p in judge(fabric, node, look) if "BFD" in p.what] == ["BFD session with node3 on eth2"]
 
 
 async def test_ipv6_ends_without_waiting_for_anybody(mesh: Topology, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from meshctl.state import StateFolder
 from meshctl.topology import Node, Topology
 from meshctl.topology.document import Routing
 from tests.roles import golden
-from tests.roles.frrhost import FrrHost, apply
+from tests.roles.frrhost import FrrHost
 
 DATA = Path(__file__).parent / "data"
 
@@ -108,59 +108,61 @@ async def test_a_fabric_without_neighbours(mesh: Topology, tmp_path: Path) -> No
 # --- one protocol after the other
 
 
-class Changing(FrrHost):
-    """A host that had OSPF; `neighbours` is what fabricd says once it runs."""
+class Hasty(Frr):
+    patience = 0.01
 
-    def __init__(self, mesh: Topology, name: str = "node1") -> None:
+
+class Changing(FrrHost):
+    """A host that had OSPF; `finds` says whether fabricd has found the other hosts."""
+
+    def __init__(self, mesh: Topology, name: str) -> None:
         super().__init__(name)
         self.loads: list[tuple[str, ...]] = []
-        former = Frr(golden.topology("triangle"))
-        self.files.update(former.render(mesh.node(name)))
+        self.files.update(Frr(golden.topology("triangle")).render(mesh.node(name)))
         super().start()
-        self.on("vtysh -c show openfabric neighbor json*", (DATA / "openfabric-neighbors.json").read_text())
-        self.on("ip -j -4 route show", "[]")
+        self.others = [f"{node.loopback}/32" for node in mesh.nodes if node.name != name]
+        self.finds(self.others)
+
+    def finds(self, prefixes: list[str]) -> None:
+        self.on("vtysh -c show ip route openfabric json", json.dumps({prefix: [{}] for prefix in prefixes}, indent=1))
 
     def start(self) -> None:
         super().start()
         self.loads.append(tuple(sorted(parse.enabled(self.files[DAEMONS].content.decode()) & {"ospfd", "fabricd"})))
 
 
-async def test_openfabric_finds_its_neighbours_before_ospf_ends(mesh: Topology, tmp_path: Path) -> None:
-    host = Changing(mesh)
-    await apply(mesh, host, tmp_path)
+@pytest.fixture
+def hosts(mesh: Topology) -> dict[str, Changing]:
+    return {node.name: Changing(mesh, node.name) for node in mesh.nodes}
+
+
+async def change(mesh: Topology, hosts: dict[str, Changing], tmp_path: Path) -> None:
+    await Hasty(mesh).apply(mesh.node("node1"), hosts["node1"], Cluster(mesh, hosts, StateFolder(tmp_path)))
+
+
+async def test_openfabric_finds_every_host_before_ospf_ends(
+    mesh: Topology, hosts: dict[str, Changing], tmp_path: Path
+) -> None:
+    host = hosts["node1"]
+    await change(mesh, hosts, tmp_path)
     assert host.loads == [("fabricd", "ospfd"), ("fabricd",)]
-    assert set(host.ran) == {"systemctl reload frr.service"}
+    assert [line.split()[0] for line in host.ran] == ["sh", "systemctl", "systemctl"]
+    assert host.stdins[0].decode().splitlines()[-1] == "ip protocol openfabric route-map meshctl-source"
     assert host.files[CONF] == Frr(mesh).render(mesh.node("node1"))[CONF]
     host.forget()
-    await apply(mesh, host, tmp_path)
+    await change(mesh, hosts, tmp_path)
     assert (host.ran, host.written) == ([], [])
 
 
-async def test_ospf_stays_while_the_others_do_not_follow(mesh: Topology, tmp_path: Path) -> None:
-    class Hasty(Frr):
-        patience = 0.01
-
-    host = Changing(mesh)
-    host.on("vtysh -c show openfabric neighbor json*", '{"areas": []}\n[]\n')
-    with pytest.raises(WaitError, match="none on eth1, eth2"):
-        await Hasty(mesh).apply(mesh.node("node1"), host, Cluster(mesh, {"node1": host}, StateFolder(tmp_path)))
-    assert host.loads == [("fabricd", "ospfd")]
-    assert "router ospf\n" in host.files[CONF].content.decode()
-
-
-async def test_a_run_that_was_killed_in_between_waits_for_neighbours_all_the_same(
-    mesh: Topology, tmp_path: Path
+async def test_ospf_stays_while_another_host_does_not_follow(
+    mesh: Topology, hosts: dict[str, Changing], tmp_path: Path
 ) -> None:
-    class Hasty(Frr):
-        patience = 0.01
-
-    host = Changing(mesh)
-    lonely, cluster = '{"areas": []}\n[]\n', Cluster(mesh, {"node1": host}, StateFolder(tmp_path))
-    host.on("vtysh -c show openfabric neighbor json*", lonely)
-    for _ in range(2):
-        with pytest.raises(WaitError, match="none on eth1, eth2"):
-            await Hasty(mesh).apply(mesh.node("node1"), host, cluster)
-    assert host.loads == [("fabricd", "ospfd")]
-    host.on("vtysh -c show openfabric neighbor json*", (DATA / "openfabric-neighbors.json").read_text())
-    await Hasty(mesh).apply(mesh.node("node1"), host, cluster)
-    assert host.loads == [("fabricd", "ospfd"), ("fabricd",)]
+    hosts["node3"].finds([])
+    for _ in range(2):  # the second run meets what the first one left
+        with pytest.raises(WaitError, match=r"not found by node3 \(10\.50\.1\.1, 10\.50\.1\.2\)"):
+            await change(mesh, hosts, tmp_path)
+    assert hosts["node1"].loads == [("fabricd", "ospfd")]
+    assert "router ospf\n" in hosts["node1"].files[CONF].content.decode()
+    hosts["node3"].finds(hosts["node3"].others)
+    await change(mesh, hosts, tmp_path)
+    assert hosts["node1"].loads == [("fabricd", "ospfd"), ("fabricd",)]
