@@ -87,7 +87,7 @@ class Frr(Role):
             seen = await vty.observe(host)
         await self._converge(host, seen, files)
         if seen.static:
-            await host.until("FRR's routes", lambda: self._unrouted(node, host), timeout=self.patience, every=0.3)
+            await self._find_all(node, cluster)
             await static.leave(host, list(seen.static))
 
     async def _without(self, node: Node, host: Host, cluster: Cluster) -> None:
@@ -112,6 +112,11 @@ class Frr(Role):
                 DAEMONS: _file(_daemons([*self._igps, *former])),
             }
             await self._converge(cluster.host(node), seen, both)
+
+        await self._find_all(node, cluster)
+
+    async def _find_all(self, node: Node, cluster: Cluster) -> None:
+        """Wait until the protocols have found every loopback on every host, whoever's routes are in use so far."""
 
         async def probe() -> str:
             lacking = await cluster.each(self._unfound)
@@ -152,11 +157,6 @@ class Frr(Role):
         else:
             return
         await host.until("FRR's configuration", lambda: vty.difference(host, wanted), timeout=20, every=0.1)
-
-    async def _unrouted(self, node: Node, host: Host) -> str:
-        look = await self._look(node, host)
-        missing = [problem.what for problem in judge(self.topology, node, look) if "route" in problem.what]
-        return "; ".join(missing)
 
     async def _adapt(self, host: Host, wanted: str, seen: Seen) -> None:
         """What has to be done before frr-reload: what it can't do, would do too late, or for everybody to see."""

@@ -19,6 +19,7 @@ from meshctl.state import StateFolder
 from meshctl.topology import Node, Topology
 from meshctl.topology.document import Routing
 from tests.roles import golden
+from tests.roles.frrhost import FrrHost
 
 
 def fixed(name: str) -> Topology:
@@ -189,3 +190,42 @@ async def test_it_is_taken_away(mesh: Topology, tmp_path: Path) -> None:
     await removal.remove(host.node, host, cluster)
     assert [line.split()[0] for line in host.ran] == ["rm", "networkctl", "sysctl"]
     assert "50-meshctl-static.conf" in host.ran[0]
+
+
+class Returning(FrrHost):
+    """A host with static routes that FRR is to replace; `finds` says whether OSPF has found the other hosts."""
+
+    def __init__(self, mesh: Topology, name: str) -> None:
+        super().__init__(name)
+        self.dropins = list(static.render(mesh, mesh.node(name)))
+        self.on("sh -c for pattern*50-meshctl-static.conf*", "\n".join(self.dropins))
+        self.on("sh -c for path; do*", "\n".join(self.dropins)).on("rm -rf *", then=self.forget_routes)
+        self.on("networkctl reload").on("sysctl *")
+        others = [f"{node.loopback}/32" for node in mesh.nodes if node.name != name]
+        self.finds(others)
+
+    def finds(self, prefixes: list[str]) -> None:
+        self.on("vtysh -c show ip route ospf json", json.dumps({prefix: [{}] for prefix in prefixes}, indent=1))
+
+    def forget_routes(self) -> None:
+        self.on("sh -c for pattern*50-meshctl-static.conf*")
+
+
+async def test_static_routes_go_when_ospf_has_found_every_host_everywhere(mesh: Topology, tmp_path: Path) -> None:
+    class Hasty(Frr):
+        patience = 0.01
+
+    ospf = golden.topology("triangle")
+    hosts = {node.name: Returning(mesh, node.name) for node in mesh.nodes}
+    cluster, host = Cluster(ospf, hosts, StateFolder(tmp_path)), hosts["node1"]
+    hosts["node3"].finds([])
+    with pytest.raises(WaitError, match="not found by node3"):
+        await Hasty(ospf).apply(ospf.node("node1"), host, cluster)
+    assert not any(line.startswith(("rm", "networkctl", "sysctl")) for line in host.ran)
+    hosts["node3"].finds(["10.50.1.1/32", "10.50.1.2/32"])
+    host.forget()
+    await Hasty(ospf).apply(ospf.node("node1"), host, cluster)
+    assert [line.split()[0] for line in host.ran] == ["rm", "networkctl", "sysctl"]
+    host.forget()
+    await Hasty(ospf).apply(ospf.node("node1"), host, cluster)
+    assert (host.ran, host.written) == ([], [])
