@@ -1,4 +1,7 @@
-"""Who brings the routes: signed OSPF, OpenFabric, static routes, and the change from one to another under traffic."""
+"""Who brings the routes: signed OSPF, OpenFabric, static routes, and the change from one to another under traffic.
+
+Not run yet: see roles/frr/README.md for what was run instead.
+"""
 
 import asyncio
 import os
