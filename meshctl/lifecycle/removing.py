@@ -103,7 +103,9 @@ def takedown(topology: Topology, roles: Sequence[Role], node: Node) -> Plan:
 
 def clearance(topology: Topology, roles: Sequence[Role], node: Node) -> Plan:
     """What meshctl made on the host goes. For a cluster that is this host alone (`alone`)."""
-    return destruction(replace(topology, nodes=(node,)), roles)
+    plan = destruction(replace(topology, nodes=(node,)), roles)
+    steps = [replace(step, role=f"clear {step.role}") for step in plan.order()]  # the layers' own names come later
+    return Plan(steps, {f"clear {name}": phase for name, phase in plan.roles.items()})
 
 
 def striking(topology: Topology, roles: Sequence[Role], node: Node) -> Plan:
@@ -123,8 +125,8 @@ def alone(cluster: Cluster, node: Node) -> Cluster:
 
 
 async def held(roles: Sequence[Role], node: Node, cluster: Cluster) -> Mapping[str, list[str]]:
-    """By role, in an owner's words, what is on the host that meshctl made."""
-    modules = [(role, module) for role, module in bottom_up(roles, "removal") if module]
+    """By role, the uppermost first, in an owner's words, what is on the host that meshctl made."""
+    modules = [(role, module) for role, module in reversed(bottom_up(roles, "removal")) if module]
     found = await asyncio.gather(*(module.holdings(node, cluster.host(node), cluster) for _, module in modules))
     return {role.name: what for (role, _), what in zip(modules, found, strict=True) if what}
 

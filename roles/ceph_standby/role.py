@@ -23,11 +23,12 @@ class CephStandbyRole(Role):
     poll: ClassVar[float] = 0.2
 
     async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
-        """Start the manager; the first host has one (ceph_mgr). Who joined after the founding needs its key let in."""
-        if node == self.topology.nodes[0]:
-            return
+        """Start the manager; the first host's runs already (ceph_mgr), unless it joined after the founding.
+
+        Who did needs its key let in.
+        """
         service = f"ceph-mgr@{node.name}.service"
-        if not (await units(host, service))[service].runs:
+        if not (await units(host, service))[service].active:
             await _admit(node, host)
         await keep_running(host, service, "ceph-mgr.target", "ceph.target")
 
