@@ -1,7 +1,4 @@
-"""Who brings the routes: signed OSPF, OpenFabric, static routes, and the change from one to another under traffic.
-
-Not run yet: see roles/frr/README.md for what was run instead.
-"""
+"""Who brings the routes: signed OSPF, OpenFabric, static routes, and the change from one to another under traffic."""
 
 import asyncio
 import os
@@ -122,7 +119,7 @@ def test_signing_is_switched_on_and_shows_nobody_the_key(mesh: Mesh) -> None:
     assert lost[0] < LONGEST
     unchanged(mesh.converge(SIGNED))
     for node in NODES:
-        assert '"keychain":"meshctl"' in mesh.ssh(node, "vtysh", "-c", "show ip ospf interface json")
+        assert '"keychain":"meshctl"' in mesh.ssh(node, "vtysh", "-c", "'show ip ospf interface json'")
     hidden(mesh, mesh.key.read_text().strip())
 
 
@@ -178,7 +175,7 @@ def test_openfabric_takes_over(mesh: Mesh) -> None:
     assert lost[0] < LONGEST
     unchanged(mesh.converge(WOVEN))
     assert "openfabric" in mesh.ssh("node1", "ip", "route", "show", "10.50.1.2")
-    assert "ospfd" not in mesh.ssh("node1", "vtysh", "-c", "show daemons")
+    assert "ospfd" not in mesh.ssh("node1", "vtysh", "-c", "'show daemons'")
 
 
 def test_openfabric_goes_around_a_dead_cable(mesh: Mesh) -> None:
