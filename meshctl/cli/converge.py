@@ -197,16 +197,11 @@ async def _nothing_to_do(job: Job, cluster: "Cluster", log: "RunLog") -> "Report
 
 
 async def _settled(job: Job, cluster: "Cluster", log: "RunLog") -> "Report | None":
-    import asyncio
-    import importlib
-
     from meshctl.cli.progress import progress, to_all
     from meshctl.settled import settled
 
     events: list[Event] = []
-    importing = asyncio.create_task(asyncio.to_thread(importlib.import_module, "structlog"))  # while the hosts look
     report = await settled(_plan(job), cluster, events.append)
-    await importing
     if report:
         async with progress(job.options) as show:
             emit = to_all(log.take, show)

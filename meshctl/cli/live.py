@@ -1,10 +1,9 @@
 """The live view on a terminal: the board, drawn again four times a second at most."""
 
 import asyncio
-import os
 import time
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -17,11 +16,6 @@ from meshctl.events import Changed, Event
 
 REFRESH = 4
 """Drawings per second: smooth enough for a spinner, and some 2 % of one core."""
-
-
-def wants_live(stream: TextIO) -> bool:
-    """Whether the stream is a terminal that can move its cursor."""
-    return stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}
 
 
 class LiveView:

@@ -1,10 +1,11 @@
 # ruff: noqa: PLC0415  (imports happen where they are needed)
 """How an operator sees a run while it goes on: a live view, or plain lines."""
 
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def progress(options: Options) -> "AsyncIterator[Reader]":
     """A reader of events that shows the operator the run, in the way standard error can."""
-    from meshctl.cli.live import LiveView, wants_live
-
-    if wants_live(sys.stderr):
+    if _wants_live(sys.stderr):
         from rich.console import Console
+
+        from meshctl.cli.live import LiveView
 
         async with LiveView(Console(stderr=True), verbose=options.verbose > 0) as view:
             yield view.take
@@ -30,6 +31,11 @@ async def progress(options: Options) -> "AsyncIterator[Reader]":
         from meshctl.cli.plain import PlainLines
 
         yield PlainLines(lambda line: click.echo(line, err=True), verbose=options.verbose > 0).take
+
+
+def _wants_live(stream: TextIO) -> bool:
+    """Whether the stream is a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}
 
 
 def to_all(*readers: "Reader") -> "Reader":
