@@ -27,7 +27,15 @@ PLACEHOLDER = "kept-in-the-operators-state-folder"
 
 _FIT = re.compile(r"[A-Za-z0-9._~+/=-]{16,128}")
 
-DIGEST = ("sh", "-c", "vtysh -c 'show running-config' | sed -n 's/^ *key-string //p' | sha256sum")
+# Nothing while FRR starts: see `vty.asking`.
+DIGEST = (
+    "sh",
+    "-c",
+    (
+        "systemctl is-active --quiet frr.service || exit 0; "
+        "vtysh -c 'show running-config' | sed -n 's/^ *key-string //p' | sha256sum"
+    ),
+)
 
 
 async def find(cluster: Cluster, conf: str) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,6 +196,15 @@ def routes(text: str) -> tuple[Route, ...]:
         )
         for entry in _list(text)
     )
+
+
+def unsourced(tables: Iterable[str]) -> frozenset[str]:
+    """The protocols of routes without a source in these answers; an answer in another language has none."""
+    found: set[str] = set()
+    for table in tables:
+        with suppress(ValueError):
+            found |= {route.protocol for route in routes(table) if not route.source}
+    return frozenset(found)
 
 
 def _list(text: str) -> list[dict[str, Any]]:

@@ -79,12 +79,12 @@ class Frr(Role):
             await static.apply(self.topology, node, host)
             await self._without(node, host, cluster)
             return
-        seen = await vty.observe(host)
+        seen = await vty.observe(host, routes_asked(self.topology))
         vty.refuse_foreign(host, seen)
         files = self.render(node)
         if seen.active and (former := self._replaced(seen)):
             await self._beside(node, cluster, seen, (files, former))
-            seen = await vty.observe(host)
+            seen = await vty.observe(host, routes_asked(self.topology))
         await self._converge(host, seen, files)
         if seen.static:
             await self._find_all(node, cluster)
@@ -128,7 +128,7 @@ class Frr(Role):
 
     async def _unfound(self, node: Node, host: Host) -> tuple[str, ...]:
         """The loopbacks to which the protocols have found no way yet, whether it is in use or not."""
-        argv = ["vtysh", *(word for igp in self._igps for show in igp.found for word in ("-c", show))]
+        argv = vty.asking(*(show for igp in self._igps for show in igp.found))
         tables = parse.answers((await host.query(argv, ok=None)).stdout)
         known = {str(prefix).split("/")[0] for table in tables if isinstance(table, dict) for prefix in table}
         families = {family for igp in self._igps for family in igp.families}
@@ -145,10 +145,8 @@ class Frr(Role):
         written = await host.put(files)
         if not seen.enabled:
             await host.run(["systemctl", "enable", UNIT], reason="FRR would not start at boot")
-        # A daemon that should run already has died; one that is new is started by a reload, if any other routes.
-        died = self._lacking(seen) & seen.switched_on
-        if not seen.active or died or not seen.daemons & _speakers():
-            await vty.restart(host, self._lacking(seen))
+        if reason := self._no_reload(seen):
+            await vty.restart(host, reason)
         elif difference := parse.differences(wanted, seen.running):
             await self._adapt(host, wanted, seen)
             await host.run(["systemctl", "reload", UNIT], reason=f"the running configuration {difference}")
@@ -157,6 +155,16 @@ class Frr(Role):
         else:
             return
         await host.until("FRR's configuration", lambda: vty.difference(host, wanted), timeout=20, every=0.1)
+
+    def _no_reload(self, seen: Seen) -> str:
+        """Why FRR must be started, again if it runs; "" where a reload does all."""
+        lacking = self._lacking(seen)
+        # A daemon that should run already has died; one that is new is started by a reload, if any other routes.
+        if not seen.active or lacking & seen.switched_on or not seen.daemons & _speakers():
+            return f"not running: {', '.join(sorted(lacking))}" if lacking else "FRR's unit is not active"
+        if seen.unsourced & {protocol for igp in self._igps for protocol in igp.kernel}:
+            return "routes lack their source, which zebra gives to new ones only"
+        return ""
 
     async def _adapt(self, host: Host, wanted: str, seen: Seen) -> None:
         """What has to be done before frr-reload: what it can't do, would do too late, or for everybody to see."""
@@ -205,7 +213,7 @@ class Frr(Role):
         """What the gate asks vtysh."""
         shows = [igp.neighbours for igp in self._igps] + [PEERS]
         shows += [igp.interfaces for igp in self._igps if self.topology.ospf.signed]
-        return ["vtysh", *(word for show in shows for word in ("-c", show))]
+        return vty.asking(*shows)
 
     async def _silent(self, node: Node, host: Host) -> tuple[str, ...]:
         """The loopbacks that don't answer."""

@@ -10,7 +10,7 @@ from meshctl.roles.condition import Condition, Disease, Finding, Part, State, ju
 from meshctl.roles.parsing import understand
 from meshctl.topology import Node, Port, Topology
 
-from . import key, parse, static
+from . import key, parse, static, vty
 from .igp import Igp, Interface, Speaker
 from .igps import speaking
 from .judge import Look as Routing
@@ -78,7 +78,7 @@ def asked(topology: Topology) -> Sequence[str]:
     """What vtysh is asked."""
     igps = speaking(topology)
     shows = [*(igp.neighbours for igp in igps), PEERS, *(show for igp in igps for show in igp.details)]
-    return ("vtysh", *(word for show in shows for word in ("-c", show)))
+    return vty.asking(*shows)
 
 
 async def _look(topology: Topology, host: Host) -> Look:

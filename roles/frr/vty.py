@@ -1,6 +1,7 @@
 """FRR on one host: what runs, with what, and how it is changed."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from meshctl.errors import CommandError, RefusedError
@@ -14,8 +15,19 @@ DAEMONS = "/etc/frr/daemons"
 UNIT = "frr.service"
 OURS = ("grep", "-qs", "meshctl", CONF)
 
-# Starting vtysh costs more than all its answers: ask everything at once.
-RUNNING = ("vtysh", "-c", "show daemons", "-c", "show running-config")
+_ASK = f'systemctl is-active --quiet {UNIT} && exec vtysh "$@"'
+
+
+def asking(*shows: str) -> tuple[str, ...]:
+    """The command that asks FRR all of this at once, because starting vtysh costs more than all its answers.
+
+    It asks nothing while FRR starts: mgmtd (seen with 10.3) drops lines of the frr.conf that it is reading when anybody
+    asks it anything meanwhile, and zebra then leaves routes without their source for good.
+    """
+    return ("sh", "-c", _ASK, "vtysh", *(word for show in shows for word in ("-c", show)))
+
+
+RUNNING = asking("show daemons", "show running-config")
 
 # A file, because vtysh forks one reader per daemon: from a pipe each gets a part only. Its exit code says nothing.
 _LOAD = 'umask 077 && f=$(mktemp) && trap \'rm -f "$f"\' EXIT && cat >"$f" && vtysh -f "$f" >/dev/null 2>&1'
@@ -37,16 +49,19 @@ class Seen:
     """The daemons that its list has, whether they run or not."""
     static: tuple[str, ...]
     """Files of static routes that another run has left."""
+    unsourced: frozenset[str]
+    """The protocols, by the kernel's names, of routes that leave the choice of their packets' source to the kernel."""
 
 
-async def observe(host: Host) -> Seen:
-    """Look at all of it at once."""
-    found, running, saved, daemons_file, left = await asyncio.gather(
+async def observe(host: Host, routes: Iterable[Sequence[str]]) -> Seen:
+    """Look at all of it at once; `routes` are the commands that list the kernel's routes."""
+    found, running, saved, daemons_file, left, tables = await asyncio.gather(
         units(host, UNIT),
         host.query(RUNNING, ok=None),
         host.read(CONF),
         host.read(DAEMONS),
         static.leftovers(host),
+        asyncio.gather(*(host.query(argv, ok=None) for argv in routes)),
     )
     daemons, configuration = parse.running(running.stdout if running.ok else "")
     return Seen(
@@ -57,6 +72,7 @@ async def observe(host: Host) -> Seen:
         saved=saved,
         switched_on=parse.enabled(daemons_file or ""),
         static=tuple(left),
+        unsourced=parse.unsourced(table.stdout for table in tables if table.ok),
     )
 
 
@@ -97,11 +113,9 @@ async def load(host: Host, lines: str, *, reason: str) -> None:
     await host.run(["sh", "-c", _LOAD], reason=reason, stdin=lines.encode())
 
 
-async def restart(host: Host, lacking: frozenset[str]) -> None:
-    """Start FRR, or start it again because daemons are missing."""
+async def restart(host: Host, reason: str) -> None:
+    """Start FRR, again if it runs."""
     # The unit allows three starts in three minutes (StartLimitBurst=3); the fourth fails until the count is reset.
-    missing = ", ".join(sorted(lacking))
-    reason = f"not running: {missing}" if missing else "FRR's unit is not active"
     await host.run(["systemctl", "reset-failed", UNIT], reason=reason)
     await host.run(["systemctl", "restart", UNIT], reason=reason)
 

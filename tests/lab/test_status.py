@@ -76,7 +76,6 @@ def test_watching(cluster: Lab) -> None:
         watch.communicate()
 
 
-@pytest.mark.long  # until a route without its source after a boot is mended (docs/reliability.md)
 def test_a_host_that_is_off_and_then_no_quorum(cluster: Lab) -> None:
     until(cluster, healthy)
     cluster.ok("lab", "power-off", cluster.topology, "node3")

@@ -24,6 +24,7 @@ class FrrHost(FakeHost):
         self.runs("mgmtd zebra watchfrr staticd", "frr version 10.3\nhostname x\n")
         self.on("sh -c for pattern*50-meshctl-static.conf*")
         self.on("sh -c umask 077*vtysh -f*")
+        self.on("ip -j * route show", "[]")
         self.on("sh -c cat | vtysh -C -f /dev/stdin")
         self.on("systemctl reset-failed frr.service")
         self.on("systemctl restart frr.service", then=self.start)
@@ -35,7 +36,7 @@ class FrrHost(FakeHost):
         self.runs(" ".join(sorted({"mgmtd", "watchfrr", "staticd", *switched_on})), self.files[CONF].content.decode())
 
     def runs(self, daemons: str, configuration: str) -> None:
-        self.on("vtysh -c show daemons -c show running-config", f" {daemons}\n{configuration}")
+        self.on("*vtysh -c show daemons -c show running-config", f" {daemons}\n{configuration}")
 
     def forget(self) -> None:
         self.ran.clear()

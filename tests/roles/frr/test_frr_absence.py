@@ -22,11 +22,11 @@ def routes(gateway: str) -> str:
 
 
 def host(name: str, line: str = "") -> FakeHost:
-    fake = FakeHost(name).on("vtysh -c show daemons*", RUNNING.format(line)).on("ip -j -4 route show", routes("x"))
+    fake = FakeHost(name).on("*vtysh -c show daemons*", RUNNING.format(line)).on("ip -j -4 route show", routes("x"))
     fake.on("systemctl show*", "Id=frr.service\nActiveState=active\n")
 
     def runs(line: str) -> None:
-        fake.on("vtysh -c show daemons*", RUNNING.format(line))
+        fake.on("*vtysh -c show daemons*", RUNNING.format(line))
 
     fake.on(RAISE, then=lambda: runs(f" {Ospf.avoid}\n"))
     return fake.on(LOWER, then=lambda: runs(""))

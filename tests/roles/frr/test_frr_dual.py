@@ -137,7 +137,7 @@ class DualHost(FakeHost):
 
     def say(self) -> None:
         answers = ({"neighbors": self.four}, {"neighbors": self.six}, self.bfd)
-        self.on("vtysh *", "\n".join(json.dumps(answer, indent=1) for answer in answers))
+        self.on("*is-active*vtysh *", "\n".join(json.dumps(answer, indent=1) for answer in answers))
         self.on("ip -j -6 route show", json.dumps(self.routes6))
 
 

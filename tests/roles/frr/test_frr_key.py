@@ -148,8 +148,8 @@ def routing_host(mesh: Topology, name: str, *, chain: str = "meshctl", digest: s
     routes = [
         {"dst": str(o.loopback), "protocol": "ospf", "prefsrc": str(node.loopback)} for o in mesh.nodes if o is not node
     ]
-    host = FakeHost(name).on("vtysh *", "\n".join(json.dumps(answer, indent=1) for answer in answers))
-    host.on("sh -c vtysh*sha256sum", f"{digest}  -\n")
+    host = FakeHost(name).on("*is-active*vtysh *", "\n".join(json.dumps(answer, indent=1) for answer in answers))
+    host.on("sh -c *vtysh*sha256sum", f"{digest}  -\n")
     return host.on("ip -j -4 route show", json.dumps(routes)).on("sh -c *ping*")
 
 

@@ -86,7 +86,7 @@ class FabricHost(FakeHost):
         ]
         neighbours = {"areas": [{"area": "meshctl", "circuits": [*circuits, {"circuit": 0}]}]}
         said = f"{json.dumps(neighbours, indent=1)}\n{json.dumps(bfd, indent=1)}\n"
-        self.on("vtysh -c show openfabric neighbor json -c show bfd peers json", said)
+        self.on("*vtysh -c show openfabric neighbor json -c show bfd peers json", said)
         self.on("ip -j -4 route show", json.dumps(routes)).on("sh -c *ping*")
 
 
@@ -97,7 +97,7 @@ async def test_a_healthy_fabric(mesh: Topology, tmp_path: Path) -> None:
 
 async def test_a_fabric_without_neighbours(mesh: Topology, tmp_path: Path) -> None:
     hosts = {node.name: FabricHost(mesh, node) for node in mesh.nodes}
-    hosts["node2"].on("vtysh *", '{"areas": [{"area": "meshctl", "circuits": [{"circuit": 0}]}]}\n[]\n')
+    hosts["node2"].on("*is-active*vtysh *", '{"areas": [{"area": "meshctl", "circuits": [{"circuit": 0}]}]}\n[]\n')
     found = await Frr(mesh).verify(Cluster(mesh, hosts, StateFolder(tmp_path)))
     assert [(p.host, p.what, p.seen) for p in found if "BFD" not in p.what] == [
         ("node2", "OpenFabric adjacency with node1 on eth2", "no neighbour"),
@@ -124,7 +124,7 @@ class Changing(FrrHost):
         self.finds(self.others)
 
     def finds(self, prefixes: list[str]) -> None:
-        self.on("vtysh -c show ip route openfabric json", json.dumps({prefix: [{}] for prefix in prefixes}, indent=1))
+        self.on("*vtysh -c show ip route openfabric json", json.dumps({prefix: [{}] for prefix in prefixes}, indent=1))
 
     def start(self) -> None:
         super().start()

@@ -1,6 +1,7 @@
 """The frr role against fake hosts: what it renders, changes, refuses and reports."""
 
 import json
+import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -12,7 +13,7 @@ from meshctl.cluster import Cluster
 from meshctl.errors import CommandError, RefusedError
 from meshctl.host.base import Result
 from meshctl.host.fake import FakeHost
-from meshctl.roles.frr import parse
+from meshctl.roles.frr import parse, vty
 from meshctl.roles.frr.role import Frr
 from meshctl.roles.frr.vty import CONF
 from meshctl.state import StateFolder
@@ -104,6 +105,29 @@ async def test_edited_file_is_repaired_without_a_command(mesh: Topology, tmp_pat
     assert (host.ran, host.written) == ([], [CONF])
 
 
+async def test_routes_without_their_source_are_made_anew(mesh: Topology, tmp_path: Path) -> None:
+    host = FrrHost()
+    await apply(mesh, host, tmp_path)
+    host.forget()
+    route = {"dst": "10.50.1.2", "gateway": "192.168.11.2", "dev": "eth1", "protocol": "ospf", "metric": 20}
+    host.on("ip -j * route show", json.dumps([{**route, "prefsrc": "10.50.1.1"}, {**route, "protocol": "kernel"}]))
+    await apply(mesh, host, tmp_path)
+    assert not host.ran
+    host.on("ip -j * route show", json.dumps([route]))
+    await apply(mesh, host, tmp_path)
+    assert host.ran == ["systemctl reset-failed frr.service", "systemctl restart frr.service"]
+
+
+@pytest.mark.parametrize(("started", "told"), [(0, "-c show daemons -c show version\n"), (3, "")])
+def test_a_starting_frr_is_asked_nothing(tmp_path: Path, started: int, told: str) -> None:
+    for name, script in {"systemctl": f"exit {started}", "vtysh": 'echo "$@"'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    argv = vty.asking("show daemons", "show version")
+    done = subprocess.run(argv, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (started, told)
+
+
 async def test_edited_running_configuration_is_reloaded_never_restarted(mesh: Topology, tmp_path: Path) -> None:
     host = FrrHost()
     await apply(mesh, host, tmp_path)
@@ -118,11 +142,11 @@ async def test_stopped_unit_is_started(mesh: Topology, tmp_path: Path) -> None:
     await apply(mesh, host, tmp_path)
     host.forget()
     host.on("systemctl show *", "Id=frr.service\nActiveState=inactive\nUnitFileState=disabled\n")
-    host.on("vtysh *", status=1, stderr="failed to connect to any daemons.")
+    host.on("*is-active*vtysh *", status=1, stderr="failed to connect to any daemons.")
     host.on("systemctl enable frr.service")
 
     def start() -> None:
-        del host.answers["vtysh *"]
+        del host.answers["*is-active*vtysh *"]
         host.start()
 
     host.on("systemctl restart frr.service", then=start)
@@ -174,7 +198,7 @@ class RoutingHost(FakeHost):
     def _answer(self, argv: Sequence[str], ok: Collection[int] | None) -> Result:
         ospfd = self.ospfd_says or json.dumps({"neighbors": self.neighbours}, indent=2)
         sessions = f"{ospfd}\n{json.dumps(self.bfd, indent=2)}\n"
-        self.on("vtysh -c show ip ospf neighbor json -c show bfd peers json", sessions)
+        self.on("*vtysh -c show ip ospf neighbor json -c show bfd peers json", sessions)
         self.on("ip -j -4 route show", json.dumps(self.routes))
         return super()._answer(argv, ok)
 

@@ -205,7 +205,7 @@ class Returning(FrrHost):
         self.finds(others)
 
     def finds(self, prefixes: list[str]) -> None:
-        self.on("vtysh -c show ip route ospf json", json.dumps({prefix: [{}] for prefix in prefixes}, indent=1))
+        self.on("*vtysh -c show ip route ospf json", json.dumps({prefix: [{}] for prefix in prefixes}, indent=1))
 
     def forget_routes(self) -> None:
         self.on("sh -c for pattern*50-meshctl-static.conf*")
