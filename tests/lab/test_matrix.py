@@ -11,10 +11,10 @@ from tests.matrix.arena import ROOT, Arena
 from tests.matrix.points import points
 from tests.matrix.trial import trial
 
-pytestmark = [pytest.mark.lab, pytest.mark.long]  # until it has passed often: it failed in one of its first two runs
+pytestmark = pytest.mark.lab
 
 SEED = int(os.environ.get("MATRIX_SEED") or datetime.now(UTC).strftime("%Y%m%d"))
-SAMPLE = {"kill": 12, "power": 1, "ssh": 1}
+SAMPLE = {"kill": 7, "power": 1, "ssh": 1}
 
 
 def test_disturbed_and_run_again_ends_as_an_undisturbed_run(tmp_path: Path) -> None:

@@ -256,6 +256,7 @@ _TOLD: dict[str, Callable[[str], list[str]]] = {
     "addresses": _addresses,
     "northbound-cluster": _members,
     "southbound-cluster": _members,
+    "interfaces": _rows,
     "northbound": _rows,
     "switch": _rows,
     "ceph mon dump": _json("name", "public_addrs", inside="mons"),
