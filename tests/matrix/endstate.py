@@ -29,6 +29,7 @@ _ASKED_OF_CEPH = (
 RANDOM = [
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),  # identities of clusters, members, rows
     (r"\b[A-Za-z0-9+/]{38}==(?![A-Za-z0-9])", "KEY"),  # cephx keys
+    (r"\bssh-ed25519 [A-Za-z0-9+/]{68}", "SSHKEY"),  # the lab's own: another lab may have made the undisturbed run
     (r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", "PEM"),  # certificates and keys
     (r"\b[0-9a-f]{64}\b", "HASH"),  # fingerprints of certificates and images
     (r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", "MAC"),  # bridges' own; those of NICs are in the lab's plan
