@@ -130,7 +130,9 @@ class Central:
         """Make one server a member that listens. A standalone database is copied before it is replaced."""
         if seen.settled(database):
             return
-        if seen.store.kind != "clustered":
+        founds = founder.name == self.host.name
+        # A founder that waits to be let in: it lost power before it had founded, and at boot ovn-ctl made it join.
+        if seen.store.kind != "clustered" or (founds and not seen.store.member):
             await self._enter(database, seen.store, founder)
         elif not (seen.active and seen.arguments >= SERVER_ARGUMENTS):
             reason = "it runs without TLS or with other files" if seen.active else "it is not running"
@@ -153,7 +155,8 @@ class Central:
 
     async def _enter(self, database: Database, store: parse.Store, founder: Host) -> None:
         founds = founder.name == self.host.name
-        reason = f"{database.schema} is {store.kind}; it {'founds' if founds else 'joins'} the cluster"
+        found = "waiting for a cluster that nobody has founded" if store.kind == "clustered" else store.kind
+        reason = f"{database.schema} is {found}; it {'founds' if founds else 'joins'} the cluster"
         # By name: stopping ovn-central and starting it at once leaves the servers dead (they find their old pid file).
         await self.host.run(["systemctl", "stop", database.unit], reason=reason)
         if store.kind == "standalone":

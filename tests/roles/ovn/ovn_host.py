@@ -105,8 +105,11 @@ class OvnHost(FakeHost):
     def _start(self, name: str) -> None:
         self.active.add(name)
         self.tls[name] = CENTRAL in self.files
-        if name in self.stores and self.stores[name] == "clustered" and self.name not in self.world.members[name]:
-            self.world.members[name].append(self.name)
+        members = self.world.members.get(name, [])
+        if self.stores.get(name) == "joining" and members:
+            self.stores[name] = "clustered"
+        if self.stores.get(name) == "clustered" and self.name not in members:
+            members.append(self.name)
 
     def _shell(self, argv: list[str]) -> str | None:
         script, args = argv[1], argv[3:]
@@ -127,9 +130,9 @@ class OvnHost(FakeHost):
     def _store(self, path: str) -> str:
         database = self.by_file[path]
         kind = self.stores[database.letter]
-        if kind == "clustered":
+        if kind in {"clustered", "joining"}:
             address = database.raft(self.world.mesh.node(self.name))
-            return f"clustered\n{address}\ncid-{database.letter}\n"
+            return f"clustered\n{address}\n" + (f"cid-{database.letter}\n" if kind == "clustered" else "")
         if kind == "standalone":
             rows = [{"rows": [{"name": row} for row in self.rows]}] if database.letter == "nb" else []
             return f"standalone\n{json.dumps(rows)}\n"
@@ -160,7 +163,7 @@ class OvnHost(FakeHost):
 
     def _query(self, argv: list[str]) -> str:
         letter = "nb" if "nb_db" in argv[-2] else "sb"
-        if letter not in self.active or (self.stores[letter] == "clustered" and not self.world.members[letter]):
+        if letter not in self.active or (self.stores[letter] != "standalone" and not self.world.members[letter]):
             return "no answer"
         return json.dumps([{"rows": [{"target": target} for target in sorted(self.world.targets[letter])]}])
 

@@ -109,6 +109,15 @@ async def test_without_a_database_the_schema_founds(lab: Lab) -> None:
     assert any("create-cluster" in line and "ovn-nb.ovsschema" in line for line in lab.hosts["node1"].ran)
 
 
+@pytest.mark.parametrize("names", [["node1"], ["node1", "node2", "node3"]])
+async def test_hosts_that_wait_for_each_other_since_a_boot_get_a_cluster(lab: Lab, names: list[str]) -> None:
+    for name in names:
+        lab.hosts[name].stores = {"nb": "joining", "sb": "joining"}
+    await lab.run()
+    lab.assert_done()
+    assert any("create-cluster" in line and "ovn-nb.ovsschema" in line for line in lab.hosts["node1"].ran)
+
+
 async def test_data_on_two_hosts_is_refused_before_any_change(lab: Lab) -> None:
     lab.hosts["node1"].rows = lab.hosts["node3"].rows = ["net"]
     with pytest.raises(RefusedError, match="node3"):
