@@ -4,6 +4,7 @@ A failed step blocks only what depends on it. Ctrl-C (cancellation) ends running
 """
 
 import asyncio
+import re
 import resource
 import time
 import traceback
@@ -35,6 +36,7 @@ from meshctl.host.views import ReadOnlyHost, RecordingHost
 from meshctl.host.wait import until
 from meshctl.plan import Plan
 from meshctl.roles.base import Problem, Role, problem_of
+from meshctl.topology import Topology
 
 _HOPELESS = (ConnectError, ConnectionLost, RefusedError)
 """Errors that looking again will not mend."""
@@ -108,7 +110,8 @@ class Executor:
             self._finish(step, State.INTERRUPTED, started)
             raise
         except MeshctlError as error:
-            self._finish(step, State.FAILED, started, (problem_of(error, step.node or ""),))
+            problem = _telling_whose(problem_of(error, step.node or ""), self._cluster.topology)
+            self._finish(step, State.FAILED, started, (problem,))
         except Exception as error:  # noqa: BLE001  (a defect of one role must not take the others' steps down)
             crash = _defect(error, step)
             self._finish(step, State.FAILED, started, (crash,), trace=traceback.format_exc())
@@ -232,6 +235,15 @@ async def _look(role: Role, cluster: Cluster, step: Step) -> tuple[Problem, ...]
         return tuple(await role.verify(cluster))
     except MeshctlError as error:
         return (replace(problem_of(error, step.node or ""), final=isinstance(error, _HOPELESS)),)
+
+
+def _telling_whose(problem: Problem, topology: Topology) -> Problem:
+    """Daemons name other hosts by their loopbacks ("peer node 10.50.1.3:8443 is down"); add which hosts these are."""
+    words = set(re.findall(r"\d+(?:\.\d+){3}", problem.what))
+    named = [f"{node.loopback} is {node.name}" for node in topology.nodes if str(node.loopback) in words]
+    if problem.advice or not named:
+        return problem
+    return replace(problem, advice=f"{', '.join(named)}: see that all hosts are up, then run meshctl again.")
 
 
 def _defect(error: Exception, step: Step) -> Problem:

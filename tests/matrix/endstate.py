@@ -40,7 +40,8 @@ RANDOM = [
     (r"\bincusovn\d+", "incusovnN"),
     (r"(systemd-private-)[0-9a-f]{32}-(\S+)-\w{6}(?=\s|$)", r"\1\2"),  # a boot's and a start's
     (r"\b(ov[\w-]+)\.\d+\.ctl", r"\1.PID.ctl"),
-    (r"(ovn[ns]b_db\.db\.standalone)-\d+", r"\1-SUM"),  # the empty one of the package, with its server's identity
+    # The empty database of the package, set aside by the role, or by ovn-ctl on a host that lost power before.
+    (r"(ovn[ns]b_db\.db)\.(standalone-\d+|backup[\d.]+-\d+)", r"\1.EMPTY"),
     (r"@if\d+\b", "@ifN"),  # the far end's number on this machine
 ]
 
@@ -49,6 +50,7 @@ _UNCOMPARED = re.compile(
     r"/__pycache__|^root/\.history_frr|^var/lib/frr/commit-|^var/(log|cache)/.|^var/lib/(systemd|dpkg|apt|private)/.|^var/lib/ceph/mon/[^/]*/store\.db/."
     r"|^var/lib/incus/(database|backups|security|guestapi|devices|seccomp)/.|^var/lib/incus/unix.socket"
     r"|^etc/(machine-id|ld\.so\.cache|\.updated|ssh/ssh_host.*)$|^var/\.updated$"
+    r"|^var/lib/chrony(/|$)|^var/lib/ovn/\..*\.draft\.~lock~$"  # when chronyd stops; beside a draft
     r"|^run/.|^tmp/.|^var/tmp/."  # asked from inside
 )
 _SHOWN = re.compile(r"^(etc|usr/local|root|home)/")

@@ -84,7 +84,7 @@ def _judge_report(point: Point, done: Ended) -> list[str]:
     faults = [] if done.code == 4 else [f"exit code {done.code} instead of 4: {done.said[-1000:]}"]
     if left := [name for name, state in steps.items() if state not in {"ok", "changed", "failed", "blocked"}]:
         faults.append(f"did not go on with {', '.join(left)}")
-    if not any(point.host in f"{problem['host']} {problem['what']}" for problem in problems):
+    if not any(point.host in f"{problem['host']} {problem['what']} {problem['advice']}" for problem in problems):
         faults.append(f"no problem names {point.host}: {problems}")
     return faults + [f"unclear: {problem['what']}" for problem in problems if "defect of meshctl" in problem["what"]]
 

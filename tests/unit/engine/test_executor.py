@@ -70,6 +70,20 @@ async def test_failure_says_host_command_and_stderr(cluster: Cluster, diary: Dia
     assert (problem.host, problem.command, problem.seen) == ("node2", "false", "no luck")
 
 
+async def test_a_failure_that_names_a_loopback_says_whose_it_is(cluster: Cluster, make_role: MakeRole) -> None:
+    class Peerless(make_role("a")):  # type: ignore[misc]  (a class made by a function)
+        async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
+            del cluster
+            other = self.topology.node("node3").loopback
+            raise HostError(host.name, f"Error: peer node {other}:8443 is down" if node.name == "node1" else "no")
+
+    report = await execute(cluster, Peerless)
+    problems = {problem.host: problem for result in report.results for problem in result.problems}
+    address = cluster.topology.node("node3").loopback
+    assert problems["node1"].advice.startswith(f"{address} is node3: see that")
+    assert problems["node2"].advice == ""
+
+
 async def test_a_refusal_is_told_apart(cluster: Cluster, make_role: MakeRole) -> None:
     class Careful(make_role("a")):  # type: ignore[misc]  # a class made by a fixture
         async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
