@@ -71,7 +71,7 @@ async def test_failure_says_host_command_and_stderr(cluster: Cluster, diary: Dia
 
 
 async def test_a_failure_that_names_a_loopback_says_whose_it_is(cluster: Cluster, make_role: MakeRole) -> None:
-    class Peerless(make_role("a")):  # type: ignore[misc]  (a class made by a function)
+    class Peerless(make_role("a")):  # type: ignore[misc]  # a class made by a fixture
         async def apply(self, node: Node, host: Host, cluster: Cluster) -> None:
             del cluster
             other = self.topology.node("node3").loopback
