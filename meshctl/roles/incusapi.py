@@ -83,6 +83,16 @@ async def change(host: Host, method: str, path: str, body: object, *, reason: st
     await host.run([*argv, *data, path], reason=reason, timeout=CHANGE)
 
 
+async def pool_here(host: Host, pool: str) -> str:
+    """A pool's status on this member alone; `Thing.status` is the whole cluster's."""
+    return await read(host, f"/1.0/storage-pools/{quote(pool)}?target={quote(host.name)}", _status)
+
+
+@parser
+def _status(data: Any) -> str:
+    return str(data["status"])
+
+
 @parser
 def members(data: Any) -> dict[str, Member]:
     """`MEMBERS` by name."""

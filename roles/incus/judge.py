@@ -11,6 +11,9 @@ from .joining import address, voters, voting
 
 LIST = " ".join(incusapi.query(f"'{incusapi.MEMBERS}'"))
 
+CREATED = "Created"
+"""The status of what is finished."""
+
 _JOIN = "Run bootstrap again: it lets the host join. If it is gone for good, take it out of the topology."
 _MOVED = "Incus can't move a member: give the node its old loopback back, or take the member out and let it join anew."
 
@@ -66,3 +69,17 @@ def pool(topology: Topology, host: str, seen: Thing | None) -> list[Problem]:
     advice = "Run bootstrap again: it makes the pool where it is missing."
     what = f"storage pool {name} is not everywhere"
     return [Problem(host, what, expected, found, f"incus storage show {name}", advice)]
+
+
+def half_made(pool: str, statuses: Mapping[str, str]) -> list[Problem]:
+    """Members that have not finished making the local pool, although the cluster calls it Created."""
+    what = f"storage pool {pool} is only half made here"
+    advice = (
+        "Run bootstrap again: it makes a pool anew that nothing uses. If something does, move it away first "
+        f"(`incus storage show {pool}` lists it)."
+    )
+    return [
+        Problem(host, what, CREATED, seen, f"incus storage show {pool} --target {host}", advice)
+        for host, seen in statuses.items()
+        if seen != CREATED
+    ]

@@ -75,10 +75,18 @@ class IncusRole(Role):
             incusapi.read(host, incusapi.MEMBERS, incusapi.members),
         )
         thing = seen.get(self.topology.incus.local_pool)
+        if thing and thing.created_on(names) and await self._half_made(host, thing):
+            path = f"/1.0/storage-pools/{thing.name}"
+            await incusapi.change(host, "DELETE", path, None, reason=f"{thing.name} was only half made, and is empty")
+            thing = None
         if thing is None or not thing.created_on(names):
             folders = (incusapi.clear_folder(cluster.hosts[name], self.topology.incus.local_pool) for name in names)
             await together(*folders)
             await incusapi.make(host, self._wanted(list(names)), thing)
+
+    async def _half_made(self, host: Host, pool: Thing) -> bool:
+        """Incus calls a pool of a cluster of one Created before it makes it; after a loss of power that stays so."""
+        return not pool.used_by and await incusapi.pool_here(host, pool.name) != judge.CREATED
 
     def _wanted(self, names: list[str]) -> Wanted:
         return Wanted("storage-pools", self.topology.incus.local_pool, "dir", {}, {name: {} for name in names})
@@ -90,7 +98,11 @@ class IncusRole(Role):
             incusapi.read(cluster.leader, incusapi.POOLS, incusapi.pools),
         )
         local: Thing | None = pools.get(self.topology.incus.local_pool)
-        return judge.members(self.topology, views) + judge.pool(self.topology, cluster.leader.name, local)
+        problems = judge.members(self.topology, views) + judge.pool(self.topology, cluster.leader.name, local)
+        if problems:
+            return problems
+        name = self.topology.incus.local_pool
+        return judge.half_made(name, await cluster.each(lambda _node, host: incusapi.pool_here(host, name)))
 
 
 async def _enable(host: Host, units: tuple[str, ...]) -> None:

@@ -60,6 +60,8 @@ class World:
     projects: dict[str, dict[str, str]] = field(default_factory=lambda: {"default": {}})
     failing: dict[str, str] = field(default_factory=dict)
     """Pools and networks that come out Errored once, and what the daemon says."""
+    half_made_on: set[str] = field(default_factory=set)
+    """Members that lost power while they made the pools that the cluster calls Created."""
     sources: dict[str, str] = field(default_factory=dict)
     killed_before: str = ""
     """A command that starts like this is never run: the controller is killed."""
@@ -128,7 +130,7 @@ class World:
         data = self._get(host, url.path) if method == "GET" else self._change(method, url.path, url.query, body)
         return json.dumps(data) if data else ""  # the client prints nothing for nothing
 
-    def _get(self, host: str, path: str) -> Json:  # noqa: PLR0911  (one per path)
+    def _get(self, host: str, path: str) -> Json:  # noqa: C901, PLR0911  (one per path)
         daemon = self.daemons[host]
         match path:
             case "/1.0":
@@ -141,6 +143,8 @@ class World:
                 return {"member_config": self._member_config()}
             case "/1.0/storage-pools" if daemon.clustered:
                 return list(self.pools.values())
+            case "/1.0/storage-pools/local" if "local" in self.pools:
+                return {**self.pools["local"], **({"status": "Pending"} if host in self.half_made_on else {})}
             case "/1.0/networks" if daemon.clustered:
                 return [*self.networks.values(), {"name": "eth3", "managed": False}]
             case "/1.0/instances" if daemon.clustered:
@@ -175,6 +179,9 @@ class World:
             case "POST", ["storage-pools" | "networks" as kind]:
                 store = self.pools if kind == "storage-pools" else self.networks
                 self._make(store, body, parse_qs(query).get("target", [""])[0])
+            case "DELETE", ["storage-pools", name]:
+                del self.pools[name]
+                self.half_made_on.clear()
             case "DELETE", ["networks", name]:
                 del self.networks[name]
             case "PATCH", ["networks", name]:

@@ -68,7 +68,21 @@ async def test_second_run_changes_nothing(triangle: Topology, hosts: dict[str, I
         host.queried.clear()
     await bootstrap(triangle, hosts)
     assert incusworld.changes(hosts) == before
-    assert [len(host.queried) for host in hosts.values()] == [5, 3, 3]
+    assert [len(host.queried) for host in hosts.values()] == [6, 3, 3]
+
+
+@pytest.mark.parametrize("used", [False, True])
+async def test_a_pool_that_lost_power_half_made_is_made_anew_unless_used(
+    triangle: Topology, hosts: dict[str, IncusHost], incus: World, *, used: bool
+) -> None:
+    await bootstrap(triangle, hosts)
+    incus.half_made_on.add("node1")
+    incus.pools["local"]["used_by"] = ["/1.0/instances/c1"] if used else []
+    assert await verify(triangle, hosts) == ["node1: storage pool local is only half made here"]
+    hosts["node1"].ran.clear()
+    await bootstrap(triangle, hosts)
+    assert any("-X DELETE /1.0/storage-pools/local" in line for line in hosts["node1"].ran) is not used
+    assert bool(await verify(triangle, hosts)) is used
 
 
 async def test_five_hosts(hosts: dict[str, IncusHost]) -> None:
