@@ -2,6 +2,7 @@
 """New files that an operator asks for; what is there is never overwritten."""
 
 from pathlib import Path
+from typing import TextIO
 
 
 def check_new(file: Path) -> None:
@@ -14,11 +15,20 @@ def check_new(file: Path) -> None:
 
 
 def write_new(file: Path, text: str) -> None:
-    """Raises UsageError when it can't be written, or is there meanwhile."""
+    """The whole file, or none when interrupted. Raises UsageError when it can't be written, or is there meanwhile."""
     from meshctl.errors import UsageError
 
     try:
         with file.open("x") as stream:
-            stream.write(text)
+            _fill(stream, text, file)
     except OSError as error:
         raise UsageError(f"{file} can't be written: {error.strerror}", advice="Choose another --out.") from error
+
+
+def _fill(stream: TextIO, text: str, file: Path) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except BaseException:  # Ctrl-C as well as a full disk
+        file.unlink(missing_ok=True)
+        raise

@@ -20,6 +20,7 @@ from meshctl.cli import (
     discover,
     doctor,
     evacuate,
+    init,
     lab,
     output,
     plan,
@@ -105,7 +106,7 @@ def root(ctx: click.Context, /, **given: Any) -> None:
 
 
 for _command in (
-    *(discover.discover, topology.validate, topology.schema, topology.render),
+    *(init.init, discover.discover, topology.validate, topology.schema, topology.render),
     *(plan.plan, bootstrap.bootstrap, bootstrap.verify, status.status, doctor.doctor, unlock.unlock),
     *(evacuate.evacuate, evacuate.restore, reboot.reboot, replace.replace, add.add, remove.remove),
     *(backup.backup, recover.recover, destroy.destroy),

@@ -3,18 +3,18 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
 
 from meshctl.roles.disks import DiskFacts
 from meshctl.roles.segments import Segment
 from meshctl.topology import End
+from meshctl.topology.addresses import node_ids
 from meshctl.topology.document import Ssh
 
 from .parse import Nic
+from .prefixes import free_links, free_loopbacks, networks
+from .sheet import Entry, Sheet, mesh, scalar, unknown_uplink
 from .survey import Found, Survey, unfit
 
-_LOOPBACKS = [IPv4Network(f"10.{50 + i}.1.0/24") for i in range(100)]
-_LINKS = [IPv4Network(f"192.168.{11 + i}.0/24") for i in range(200)]
 _JUMBO = 9000
 
 
@@ -47,24 +47,30 @@ def kept(text: str) -> str:
 
 def topology_text(survey: Survey, frame: Frame) -> str:
     """The whole file, with a line break at its end. Nothing that hosts say of themselves can leave its comment."""
-    lines = "\n".join([*_head(survey, frame), "", *_body(survey, frame)]).split("\n")
-    return "".join("".join(c if c.isprintable() else "?" for c in line) + "\n" for line in lines)
+    return Sheet(
+        head=tuple(_head(survey, frame)),
+        cluster=frame.cluster,
+        ssh=frame.ssh,
+        nodes=[_node(survey, host, frame) for host in survey.hosts],
+        cables=[cable_text(cable) for cable in survey.cables()],
+        sections=frame.sections or "\n".join(_mesh(survey)),
+    ).text()
 
 
 def _head(survey: Survey, frame: Frame) -> Iterator[str]:
-    yield f"# Found by `meshctl discover`{f' on {frame.today}' if frame.today else ''}. Look through it, then:"
-    yield "#   meshctl validate FILE, meshctl plan FILE, meshctl bootstrap FILE"
+    yield f"Found by `meshctl discover`{f' on {frame.today}' if frame.today else ''}. Look through it, then:"
+    yield "  meshctl validate FILE, meshctl plan FILE, meshctl bootstrap FILE"
     for host in survey.hosts:
         facts = host.facts
-        yield "#"
-        yield f"# {host.name}: {facts.os}, Linux {facts.kernel}, {facts.architecture}, {_size(facts.memory)} memory,"
-        yield f"#   {facts.cpus} CPUs{f' ({facts.cpu})' if facts.cpu else ''}"
+        yield ""
+        yield f"{host.name}: {facts.os}, Linux {facts.kernel}, {facts.architecture}, {_size(facts.memory)} memory,"
+        yield f"  {facts.cpus} CPUs{f' ({facts.cpu})' if facts.cpu else ''}"
         for nic in facts.nics:
-            yield f"#   {nic.name:<15} {nic.mac}  {_nic(survey, host, nic)}"
+            yield f"  {nic.name:<15} {nic.mac}  {_nic(survey, host, nic)}"
         for disk in facts.disks:
-            yield f"#   {disk.facts.path:<15} {_disk(disk.facts)}; {unfit(disk) or 'empty'}"
+            yield f"  {disk.facts.path:<15} {_disk(disk.facts)}; {unfit(disk) or 'empty'}"
     for oddity in survey.oddities():
-        yield f"# LOOK: {oddity}"
+        yield f"LOOK: {oddity}"
 
 
 def _nic(survey: Survey, host: Found, nic: Nic) -> str:
@@ -88,41 +94,16 @@ def purpose(survey: Survey, host: Found, nic: Nic) -> str:
     return "link" if ear and ear.carrier else "no link"
 
 
-def _body(survey: Survey, frame: Frame) -> Iterator[str]:
-    yield f"cluster: {frame.cluster}"
-    if login := frame.ssh.model_dump(mode="json", exclude_defaults=True):
-        yield f"ssh: {{{', '.join(f'{key}: {_scalar(value)}' for key, value in login.items())}}}"
-    yield ""
-    yield "nodes:"
-    for host in survey.hosts:
-        yield from _node(survey, host, frame)
-    yield ""
-    yield from _cables(survey)
-    yield ""
-    yield frame.sections or "\n".join(_mesh(survey))
-
-
-def _node(survey: Survey, host: Found, frame: Frame) -> Iterator[str]:
-    yield f"  {host.name}:"
-    yield f"    address: {host.address}"
+def _node(survey: Survey, host: Found, frame: Frame) -> Entry:
+    settings = {"address": host.address}
     if host.management not in {"eth0", ""}:
-        yield f"    management_nic: {host.management}"
-    for key, value in frame.nodes.get(host.name, {}).items():
-        yield f"    {key}: {_scalar(value)}"
+        settings["management_nic"] = host.management
+    settings |= {key: scalar(value) for key, value in frame.nodes.get(host.name, {}).items()}
     if frame.pin_macs:
         nics = sorted({end.nic for cable in survey.cables() for end in cable.ends if end.node == host.name})
         macs = {nic: survey.ears[End(host.name, nic)].mac for nic in nics}
-        yield f"    macs: {{{', '.join(f'{nic}: {_scalar(mac)}' for nic, mac in macs.items())}}}"
-    if host.usable:
-        yield "    disks:"
-    for disk in host.usable:
-        yield f"      - {disk.stable}    # {_disk(disk.facts)}"
-
-
-def _cables(survey: Survey) -> Iterator[str]:
-    cables = survey.cables()
-    yield "cables:" if cables else "cables: []    # none was found"
-    yield from (f"  - {cable_text(cable)}" for cable in cables)
+        settings["macs"] = f"{{{', '.join(f'{nic}: {scalar(mac)}' for nic, mac in macs.items())}}}"
+    return Entry(host.name, settings, [(disk.stable, _disk(disk.facts)) for disk in host.usable])
 
 
 def cable_text(cable: Segment) -> str:
@@ -132,26 +113,18 @@ def cable_text(cable: Segment) -> str:
 
 
 def _mesh(survey: Survey) -> Iterator[str]:
-    yield "mesh:"
-    yield f"  loopbacks: {_free(_LOOPBACKS, survey)}    # one /32 per node, the address of OSPF, OVN, Ceph and Incus"
-    yield f"  links: {_free(_LINKS, survey)}    # one /30 per cable"
+    numbers = node_ids({host.name: None for host in survey.hosts}).values()
+    elsewhere = [address for host in survey.hosts for nic in host.facts.nics for address in nic.addresses]
+    used = networks([*elsewhere, *(host.address for host in survey.hosts)])
+    yield from mesh(free_loopbacks(numbers, used), free_links(numbers, used))
     ends = [survey.nic(end) for cable in survey.cables() for end in cable.ends]
     if ends and all(nic and nic.max_mtu >= _JUMBO for nic in ends):
         yield f"  # mtu: {_JUMBO}    # every NIC can do it"
-    nic = survey.uplink()
     yield ""
-    yield "# The network behind the OVN routers, without which instances have no way out. Nothing can be asked for it:"
-    yield "# uplink:"
-    yield f"#   nic: {nic or 'eth3'}{'    # the same on all hosts, and on a network of its own' if nic else ''}"
-    yield "#   gateway: 203.0.113.1/24"
-    yield "#   range: 203.0.113.100-203.0.113.199"
-
-
-def _free(prefixes: list[IPv4Network], survey: Survey) -> IPv4Network:
-    """The first prefix that no address of any host lies in."""
-    texts = [address for host in survey.hosts for nic in host.facts.nics for address in nic.addresses]
-    taken = [IPv4Address(text) for text in [*texts, *(host.address for host in survey.hosts)] if ":" not in text]
-    return next((prefix for prefix in prefixes if not any(one in prefix for one in taken)), prefixes[0])
+    if nic := survey.uplink():
+        yield from unknown_uplink(nic, "the same on all hosts, and on a network of its own")
+    else:
+        yield from unknown_uplink()
 
 
 def _disk(disk: DiskFacts) -> str:
@@ -161,8 +134,3 @@ def _disk(disk: DiskFacts) -> str:
 
 def _size(number: int) -> str:
     return f"{number / (1 << 30):.1f} GiB"
-
-
-def _scalar(value: object) -> str:
-    """YAML takes 02:00:00:00:00:01 for a number in base 60."""
-    return str(value) if isinstance(value, int | float) else f'"{value}"'

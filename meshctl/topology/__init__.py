@@ -1,7 +1,7 @@
 """What the operator wrote, checked and resolved."""
 
 from meshctl.topology.errors import Finding, TopologyError
-from meshctl.topology.loader import load, loads, warnings
+from meshctl.topology.loader import load, loads, warnings, warnings_of
 from meshctl.topology.model import Cable, Disk, End, Node, Plug, Port, Topology, Uplink
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "load",
     "loads",
     "warnings",
+    "warnings_of",
 ]

@@ -39,9 +39,12 @@ def loads(text: str, file: Path) -> Topology:
 def warnings(path: Path | str) -> list[Finding]:
     """What could be better about a topology file that can be used. Raises TopologyError when it can't."""
     file = Path(path)
-    text = _read(file)
-    topology = loads(text, file)
-    return _lint(_parse(text, file), topology, Severity.WARNING)
+    return warnings_of(_read(file), file)
+
+
+def warnings_of(text: str, file: Path) -> list[Finding]:
+    """The same for text already read; `file` is only named in errors."""
+    return _lint(_parse(text, file), loads(text, file), Severity.WARNING)
 
 
 def _resolve(positioned: Positioned, file: Path) -> Topology:

@@ -219,6 +219,8 @@ def test_command_lines_in_advice_can_be_pasted() -> None:
     ("words", "begun", "offered"),
     [
         ([], "boot", {"bootstrap"}),
+        ([], "ini", {"init"}),
+        (["init"], "--upl", {"--uplink-parent", "--uplink-gateway", "--uplink-range"}),
         (["--lab"], "veri", {"verify"}),
         (["lab"], "power", {"power-off", "power-on"}),
         (["bootstrap"], "--y", {"--yes"}),
