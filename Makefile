@@ -15,7 +15,7 @@ READY := $(VENV)/.ready-$(shell { echo $(CURDIR); cat requirements.lock pyprojec
 PACKAGES := python3-venv ca-certificates mmdebstrap systemd-container iproute2 nftables apt-utils busybox-static \
 	debian-archive-keyring openssh-client iputils-ping procps util-linux mount
 
-.PHONY: help setup packages demo test test-long fuzz test-unit test-lab test-failures test-matrix lint typecheck format docs bench bench-failover lock clean \
+.PHONY: help setup packages demo test test-long fuzz test-unit test-lab test-failures test-matrix lint typecheck format docs bench bench-failover bench-soak lock clean \
 	vagrant-packages vagrant-box test-vagrant
 
 help: ## This list
@@ -135,6 +135,9 @@ bench: setup ## Measure what docs/benchmarks.md states (root)
 
 bench-failover: setup ## Measure what docs/failover.md states: traffic lost to each kind of cut (root)
 	PYTHONPATH=. $(BIN)/python tests/bench/failover.py
+
+bench-soak: setup ## Fast BFD for ten minutes with every core busy; fails when a session goes down (root)
+	PYTHONPATH=. $(BIN)/python tests/bench/soak.py
 
 # pip-compile doesn't read dependency groups, so both lists go through a file; no index's address is kept.
 lock: $(READY) ## Lock the newest versions with their hashes into requirements.lock

@@ -1,7 +1,6 @@
 """Prints the tables of docs/failover.md: `make bench-failover`, as root, in a lab of its own.
 
-    tests/bench/failover.py [--lab NAME] [--keep] [--repeats N] [--only CONFIG…] [--cuts CUT…]   the table of losses
-    tests/bench/failover.py --soak SECONDS                                    BFD's lost sessions with all cores busy
+    tests/bench/failover.py [--lab NAME] [--keep] [--repeats N] [--only CONFIG…] [--cuts CUT…]
 
 Only the layers that routing needs are applied (no Ceph, no Incus). Every measurement is printed as it is made.
 """
@@ -14,7 +13,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -243,36 +241,6 @@ def cell(values: list[float]) -> str:
     return f"{best:.0f} / {middle:.0f} / {worst:.0f} ({len(values)})"
 
 
-def spinning() -> list[subprocess.Popen[bytes]]:
-    """A process for every core that does nothing but use it."""
-    return [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
-
-
-async def soak(arguments: argparse.Namespace) -> None:
-    """Count the sessions that BFD's fast profile loses while every core is busy."""
-    async with bench_of(arguments.lab, keep=arguments.keep) as bench:
-        await bench.configure(CONFIGS[(arguments.only or ["fast"])[0]])
-        before = await downs(bench)
-        busy = spinning()
-        try:
-            ends = time.monotonic() + arguments.soak
-            while time.monotonic() < ends:
-                await asyncio.sleep(min(30.0, max(0.0, ends - time.monotonic())))
-                now = await downs(bench)
-                lost = {name: now[name] - before[name] for name in now}
-                print(json.dumps({"left_s": round(ends - time.monotonic()), "lost": lost, "load": os.getloadavg()[0]}))
-        finally:
-            for process in busy:
-                process.kill()
-                process.wait()
-
-
-async def downs(bench: Bench) -> dict[str, int]:
-    """By host: how often a BFD session went down since bfdd started."""
-    answers = await bench.cluster.each(lambda _node, host: host.query(["vtysh", "-c", "show bfd peers counters json"]))
-    return {name: sum(peer["session-down"] for peer in json.loads(answer.stdout)) for name, answer in answers.items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lab", default="failover")
@@ -280,9 +248,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=CONFIGS, default=OSPF)
     parser.add_argument("--cuts", nargs="+", choices=CUTS, default=list(CUTS))
-    parser.add_argument("--soak", type=float, metavar="SECONDS")
-    arguments = parser.parse_args()
-    asyncio.run(soak(arguments) if arguments.soak else losses(arguments))
+    asyncio.run(losses(parser.parse_args()))
 
 
 if __name__ == "__main__":
