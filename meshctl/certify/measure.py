@@ -24,6 +24,9 @@ PINGS = 300
 IPERF_PORT = 5209
 """iperf3's own is 5201, where an operator may have one running."""
 
+LISTEN, CONNECT = 15, 10
+"""Seconds until iperf3 listens, and until it is connected: beside a full machine."""
+
 CLOCK_SAMPLES = 12
 NO_SUCH_COMMAND = 127
 
@@ -115,14 +118,15 @@ async def iperf(sender: Host, receiver: Host, port: Port, *, rate: int, seconds:
     missing = await _without_iperf(sender, receiver)
     if missing:
         return Throughput(None, missing=f"iperf3 is not installed on {' and '.join(missing)}")
-    number, limit = str(IPERF_PORT), seconds + 20
+    number, limit = str(IPERF_PORT), seconds + CONNECT + 15
+    served = LISTEN + limit
     listen = ["iperf3", "-s", "-1", "-B", f"{port.peer_address.ip}%{port.peer_nic}", "-p", number]
     send = ["iperf3", "-c", str(port.peer_address.ip), "-B", f"{port.address.ip}%{port.nic}", "-p", number]
-    send += ["-t", str(seconds), "-b", f"{rate}M", "-J", "--connect-timeout", "3000"]
-    server = asyncio.create_task(receiver.query(["timeout", str(limit), *listen], timeout=limit + 5, ok=None))
+    send += ["-t", str(seconds), "-b", f"{rate}M", "-J", "--connect-timeout", f"{1000 * CONNECT}"]
+    server = asyncio.create_task(receiver.query(["timeout", str(served), *listen], timeout=served + 5, ok=None))
     found = Throughput(None)
     try:
-        await until(f"iperf3 on {receiver.name}", lambda: _listening(receiver, server), timeout=15, every=0.1)
+        await until(f"iperf3 on {receiver.name}", lambda: _listening(receiver, server), timeout=LISTEN, every=0.1)
         result = await sender.query(send, timeout=limit, ok=None)
         found = understand(sender.name, result.argv, parse.throughput, result.stdout)
     except (CommandTimeout, WaitError) as error:

@@ -1,7 +1,7 @@
 """Take every cable down in turn, cut and planned, while all pairs are probed. Never the last path."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from meshctl.cluster import Cluster
 from meshctl.errors import WaitError
@@ -22,6 +22,9 @@ NOTICE = 30.0
 
 WHOLE = 90.0
 """Seconds until a link that came back is used again: OSPF's hellos, exchange, and SPF's longest hold time."""
+
+HELD_BACK = 1.0
+"""Seconds that OSPF may hold back a computation (frr: `timers throttle spf 10 50 1000`)."""
 
 
 def patience(topology: Topology) -> float:
@@ -80,7 +83,7 @@ async def _not_whole(cluster: Cluster) -> str:
 
 
 async def _cut(cluster: Cluster, index: int, link: Link, *, planned: bool) -> Cut:
-    usual = await link.usage()
+    usual = await steady(link.usage)
     seen: dict[str, str] = {}
     far: list[bool] = []
 
@@ -108,6 +111,18 @@ async def _cut(cluster: Cluster, index: int, link: Link, *, planned: bool) -> Cu
     down = await measured(cluster, take_down, look, wait)
     up = await measured(cluster, bring_up, back, wait)
     return Cut(index, planned, far_carrier=far[0], down=down.losses, up=up.losses, took=seen)
+
+
+async def steady(usage: Callable[[], Awaitable[tuple[int, ...]]]) -> tuple[int, ...]:
+    """What leads through a link once routes stand still: a computation that is held back would change it later."""
+    seen: list[tuple[int, ...]] = []
+
+    async def look() -> str:
+        seen.append(await usage())
+        return "" if seen[-2:-1] == seen[-1:] else f"{seen[-1]} lead through the link"
+
+    await until("routes to stand still", look, timeout=NOTICE, every=HELD_BACK)
+    return seen[-1]
 
 
 async def _unused(link: Link) -> str:

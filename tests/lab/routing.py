@@ -10,9 +10,11 @@ from meshctl.cli.reach import connected
 from meshctl.cluster import Cluster
 from meshctl.events import Report
 from meshctl.executor import Executor
+from meshctl.host.wait import until
 from meshctl.plan import bootstrap_plan
 from meshctl.roles.base import Role
 from meshctl.roles.discovery import discover
+from meshctl.roles.frr.role import Frr
 from meshctl.topology import load
 
 PATIENCE = 3
@@ -47,6 +49,19 @@ async def route(lab: str, file: Path) -> None:
     async with connected(topology, options, state, accept_new=False) as hosts:
         report = await converge(Cluster(topology, hosts, state))
     assert report.ok, [problem for result in report.results for problem in result.problems]
+
+
+async def whole(lab: str, file: Path, patience: float = 180) -> None:
+    """Wait until frr's gate passes. Raises WaitError with what it still says."""
+    topology, options = load(file), Options(lab=lab)
+    state = options.state(topology)
+    async with connected(topology, options, state, accept_new=False) as hosts:
+        cluster, frr = Cluster(topology, hosts, state), Frr(topology)
+
+        async def look() -> str:
+            return "; ".join(f"{problem.host}: {problem.what}" for problem in await frr.verify(cluster))
+
+        await until("a whole mesh", look, timeout=patience, every=0.5)
 
 
 if __name__ == "__main__":

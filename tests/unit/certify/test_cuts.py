@@ -9,7 +9,7 @@ import pytest
 
 from meshctl.certify.cuts import armed
 from meshctl.certify.measure import iperf
-from meshctl.certify.rehearse import isolates, rehearse, took
+from meshctl.certify.rehearse import isolates, rehearse, steady, took
 from meshctl.cluster import Cluster
 from meshctl.errors import CommandError, HostError
 from meshctl.host.base import Result
@@ -89,6 +89,16 @@ async def test_a_cost_of_the_topology_is_given_back(tmp_path: Path) -> None:
         await link.lower_costs()
     assert hosts["node1"].ran[0].endswith("sh eth1 ip ospf cost 7")
     assert hosts["node2"].ran[0].endswith("sh eth2 no ip ospf cost")
+
+
+async def test_what_leads_through_a_link_is_counted_when_routes_stand_still() -> None:
+    """One look too early, and the cut would wait for a number of routes that never comes back."""
+    looks = iter([(1, 2), (2, 2), (2, 2), (9, 9)])
+
+    async def usage() -> tuple[int, ...]:
+        return next(looks)
+
+    assert await steady(usage) == (2, 2)
 
 
 def test_the_last_path_is_spared() -> None:
