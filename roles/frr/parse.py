@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,13 +196,10 @@ def routes(text: str) -> tuple[Route, ...]:
     )
 
 
-def unsourced(tables: Iterable[str]) -> frozenset[str]:
-    """The protocols of routes without a source in these answers; an answer in another language has none."""
-    found: set[str] = set()
-    for table in tables:
-        with suppress(ValueError):
-            found |= {route.protocol for route in routes(table) if not route.source}
-    return frozenset(found)
+@parser
+def unsourced(text: str) -> frozenset[str]:
+    """The same; the protocols that have a route without a source."""
+    return frozenset(route.protocol for route in routes(text) if not route.source)
 
 
 def _list(text: str) -> list[dict[str, Any]]:

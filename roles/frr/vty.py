@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from meshctl.errors import CommandError, RefusedError
 from meshctl.host.base import Host
+from meshctl.roles.parsing import understand
 from meshctl.roles.units import units
 
 from . import parse, static
@@ -72,7 +73,9 @@ async def observe(host: Host, routes: Iterable[Sequence[str]]) -> Seen:
         saved=saved,
         switched_on=parse.enabled(daemons_file or ""),
         static=tuple(left),
-        unsourced=parse.unsourced(table.stdout for table in tables if table.ok),
+        unsourced=frozenset().union(
+            *(understand(host.name, table.argv, parse.unsourced, table.stdout) for table in tables if table.ok)
+        ),
     )
 
 

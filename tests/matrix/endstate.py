@@ -204,6 +204,13 @@ def _incus(text: str) -> list[str]:
     return list(_values("", json.loads(text))) if text.startswith(("{", "[")) else text.splitlines()
 
 
+def _operations(text: str) -> list[str]:
+    """What still goes on, or failed; what ended well stays in the list for five seconds."""
+    found = json.loads(text or "{}")
+    found.pop("success", None)
+    return list(_values("", found))
+
+
 def _values(way: str, value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for key in value.keys() - _OF_INCUS:
@@ -224,7 +231,7 @@ def _json(*keys: str, inside: str = "") -> Callable[[str], list[str]]:
     """These keys of every element of a JSON list."""
 
     def told(text: str) -> list[str]:
-        found = json.loads(text)
+        found = json.loads(text or "{}")
         return [
             json.dumps({key: row.get(key) for key in keys}, sort_keys=True)
             for row in (found[inside] if inside else found)
@@ -234,7 +241,7 @@ def _json(*keys: str, inside: str = "") -> Callable[[str], list[str]]:
 
 
 def _managers(text: str) -> list[str]:
-    found = json.loads(text)
+    found = json.loads(text or "{}")
     return [found["active_name"], *(standby["name"] for standby in found["standbys"])]
 
 
@@ -259,6 +266,7 @@ _TOLD: dict[str, Callable[[str], list[str]]] = {
     "addresses": _addresses,
     "northbound-cluster": _members,
     "southbound-cluster": _members,
+    "incus-operations": _operations,
     "interfaces": _rows,
     "northbound": _rows,
     "switch": _rows,
