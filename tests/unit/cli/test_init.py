@@ -246,7 +246,8 @@ def test_given_up_leaves_nothing_behind(tmp_path: Path, typed: str) -> None:
 def test_ctrl_c_at_a_question(tmp_path: Path) -> None:
     """The signal itself, while the prompt waits."""
     ours, theirs = pty.openpty()
-    argv = [sys.executable, *PROGRAM, "init", "--out", "new.yaml"]
+    # Under a runner in the background SIGINT is ignored, and children inherit that.
+    argv = ["env", "--default-signal=INT", sys.executable, *PROGRAM, "init", "--out", "new.yaml"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, env=environment) as process:
         os.close(theirs)
@@ -255,7 +256,10 @@ def test_ctrl_c_at_a_question(tmp_path: Path) -> None:
             assert time.monotonic() < deadline
             shown += os.read(ours, 4096)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
+        try:
+            assert process.wait(timeout=60) == 130
+        finally:
+            process.kill()
     os.close(ours)
     assert not list(tmp_path.iterdir())
 
