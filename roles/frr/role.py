@@ -16,7 +16,7 @@ from .igp import Igp
 from .igps import ALL, speaking
 from .judge import Look, judge, loopbacks, other_key, routes_asked, unreachable
 from .openfabric import system_id
-from .vty import CONF, DAEMONS, OURS, UNIT, Seen
+from .vty import CONF, DAEMONS, OURS, UNIT, VTYSH, Seen
 
 T = TypeVar("T")
 
@@ -53,7 +53,8 @@ class Frr(Role):
         facts = {"ospf": topology.ospf, "bfd": topology.bfd, "key_chain": self._key_chain(), "system_id": system_id}
         addressed = any(not igp.link_local for igp in igps)
         conf = env.get_template("frr.conf.j2").render(node=node, igps=igps, addressed=addressed, **facts)
-        return {CONF: _file(conf, secret=topology.ospf.signed), DAEMONS: _file(_daemons(igps))}
+        loader = text(env.get_template("vtysh.sh").render(), mode=0o755)
+        return {CONF: _file(conf, secret=topology.ospf.signed), DAEMONS: _file(_daemons(igps)), VTYSH: loader}
 
     def _key_chain(self) -> str:
         if not self.topology.ospf.signed:
@@ -95,7 +96,7 @@ class Frr(Role):
         if (await host.query(OURS, ok=None)).ok:
             await static.wait_for_others(node, cluster, host, self.patience)
             await stop(host, UNIT, reason="routes are static")
-            await erase(host, CONF, DAEMONS, reason="routes are static")
+            await erase(host, CONF, DAEMONS, VTYSH, reason="routes are static")
 
     def _replaced(self, seen: Seen) -> list[Igp]:
         """The protocols that run and whose routes another one is to bring."""
@@ -231,7 +232,7 @@ def _speakers() -> frozenset[str]:
 
 
 def _daemons(igps: Sequence[Igp]) -> str:
-    return environment(__package__).get_template("daemons.j2").render(needed={igp.daemon for igp in igps})
+    return environment(__package__).get_template("daemons.j2").render(needed={igp.daemon for igp in igps}, vtysh=VTYSH)
 
 
 def _file(content: str, *, secret: bool = False) -> File:

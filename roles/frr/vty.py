@@ -13,6 +13,8 @@ from . import parse, static
 
 CONF = "/etc/frr/frr.conf"
 DAEMONS = "/etc/frr/daemons"
+VTYSH = "/usr/local/lib/meshctl/frr-vtysh"
+"""What FRR's own scripts call to load frr.conf at a start."""
 UNIT = "frr.service"
 OURS = ("grep", "-qs", "meshctl", CONF)
 

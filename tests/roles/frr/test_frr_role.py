@@ -77,7 +77,7 @@ async def test_first_run_restarts_once(mesh: Topology, tmp_path: Path) -> None:
     host = FrrHost()
     await apply(mesh, host, tmp_path)
     assert host.ran == ["systemctl reset-failed frr.service", "systemctl restart frr.service"]
-    assert host.written == ["/etc/frr/daemons", CONF]
+    assert host.written == ["/etc/frr/daemons", CONF, vty.VTYSH]
 
 
 async def test_second_run_changes_nothing(mesh: Topology, tmp_path: Path) -> None:

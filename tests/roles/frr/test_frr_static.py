@@ -14,7 +14,7 @@ from meshctl.host.fake import FakeHost
 from meshctl.roles.condition import State
 from meshctl.roles.frr import absence, removal, static, status
 from meshctl.roles.frr.role import Frr
-from meshctl.roles.frr.vty import CONF, DAEMONS
+from meshctl.roles.frr.vty import CONF, DAEMONS, VTYSH
 from meshctl.state import StateFolder
 from meshctl.topology import Node, Topology
 from meshctl.topology.document import Routing
@@ -142,7 +142,7 @@ async def test_frr_ends_when_all_hosts_have_static_routes(mesh: Topology, tmp_pa
         "networkctl reload",
         "systemctl stop -- frr.service",
         "systemctl disable -- frr.service",
-        f"rm -rf --one-file-system -- {CONF} {DAEMONS}",
+        f"rm -rf --one-file-system -- {CONF} {DAEMONS} {VTYSH}",
     ]
 
 
