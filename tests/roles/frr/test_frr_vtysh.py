@@ -1,4 +1,4 @@
-"""What FRR's scripts call at a start in vtysh's place: run by a shell, with a vtysh that writes down what it is told."""
+"""What FRR's scripts call at a start in vtysh's place: run by a shell, with a vtysh that keeps what it is told."""
 
 import subprocess
 from pathlib import Path
