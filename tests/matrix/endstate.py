@@ -40,9 +40,6 @@ RANDOM = [
     (r"\bincusovn\d+", "incusovnN"),
     (r"(systemd-private-)[0-9a-f]{32}-(\S+)-\w{6}(?=\s|$)", r"\1\2"),  # a boot's and a start's
     (r"\b(ov[\w-]+)\.\d+\.ctl", r"\1.PID.ctl"),
-    # The empty database of the package, set aside by the role, or by ovn-ctl on a host that lost power before.
-    (r"(ovn[ns]b_db\.db)\.(standalone-\d+|backup[\d.]+-\d+)", r"\1.EMPTY"),
-    (r"@if\d+\b", "@ifN"),  # the far end's number on this machine
 ]
 
 # Paths below which hosts keep what no two runs have alike, or what programs remember of their own work.
@@ -51,6 +48,8 @@ _UNCOMPARED = re.compile(
     r"|^var/lib/incus/(database|backups|security|guestapi|devices|seccomp)/.|^var/lib/incus/unix.socket"
     r"|^etc/(machine-id|ld\.so\.cache|\.updated|ssh/ssh_host.*)$|^var/\.updated$"
     r"|^var/lib/chrony(/|$)|^var/lib/ovn/\..*\.draft\.~lock~$"  # when chronyd stops; beside a draft
+    # The package's empty databases, set aside by the role, by ovn-ctl on a host that lost power before, or by both.
+    r"|^var/lib/ovn/ovn[ns]b_db\.db\.(standalone|backup)"
     r"|^run/.|^tmp/.|^var/tmp/."  # asked from inside
 )
 _SHOWN = re.compile(r"^(etc|usr/local|root|home)/")
